@@ -1,0 +1,31 @@
+# Which results are wanted. The rules stand in the order in which the data flows.
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+if "datasets" not in config:  # --configfile would be merged with it, not replace it
+
+    configfile: "config.yaml"
+
+
+pathvars:
+    results="results",
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/datasets.smk"
+include: "workflow/rules/embeddings.smk"
+include: "workflow/rules/splits.smk"
+include: "workflow/rules/predictions.smk"
+include: "workflow/rules/metrics.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """The report, and with it everything that it shows."""
+    default_target: True
+    input:
+        "<results>/report.html",

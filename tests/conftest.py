@@ -1,0 +1,82 @@
+"""What several rooms' tests share: a tiny random language model, and additive landscapes.
+
+With MULTIMEP_SHAPES=1 every shape and type in the package's signatures is checked while the tests run (jaxtyping with
+beartype): `MULTIMEP_SHAPES=1 pytest`. It is off by default, for it makes the tests several times as slow.
+"""
+
+import os
+from collections.abc import Callable
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+if os.environ.get("MULTIMEP_SHAPES") == "1":
+    from jaxtyping import install_import_hook
+
+    install_import_hook("multimep", "beartype.beartype")
+
+import esm
+import torch
+
+from multimep import checkpoints, language_model
+from multimep.dataset import Dataset, Variants
+from multimep.embedder import Embedder
+from multimep.language_model import LanguageModel
+from multimep.mutations import AMINO_ACIDS
+
+WILD_TYPE = "MKTAYIAKQRQISFVKSH"
+SITES = (2, 4, 7, 9, 12, 15)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an ESM-2 model of 2 layers, width 16 and 2 heads with random weights."""
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        checkpoints.write(esm.ESM2(num_layers=2, embed_dim=16, attention_heads=2), path, "tiny")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny(checkpoint: Path) -> LanguageModel:
+    """The language model in `checkpoint`."""
+    return language_model.load(str(checkpoint))
+
+
+@pytest.fixture(scope="session")
+def embedder(tiny: LanguageModel) -> Embedder:
+    """A door to `tiny` without any store."""
+    return Embedder(lambda: tiny)
+
+
+@pytest.fixture(scope="session")
+def landscape() -> Callable[..., Dataset]:
+    """Makes additive landscapes: `landscape("name", rows=60, seed=0)`."""
+    return additive_landscape
+
+
+def additive_landscape(
+    name: str = "first", rows: int = 60, seed: int = 0, wild_type: str = WILD_TYPE, noise: float = 0.1
+) -> Dataset:
+    """Double and triple mutants of 12 mutations at six sites; effects add up, plus noise of standard deviation 0.1."""
+    random = np.random.default_rng(seed)
+    choices = {site: _two_substitutes(wild_type[site - 1], random) for site in SITES}
+    effect = {(site, letter): random.normal() for site, letters in choices.items() for letter in letters}
+    genotypes = [
+        tuple(zip(sites, letters, strict=True))
+        for depth in (2, 3)
+        for sites in combinations(SITES, depth)
+        for letters in product(*(choices[site] for site in sites))
+    ]
+    chosen = [genotypes[row] for row in random.permutation(len(genotypes))[:rows]]
+    mutants = tuple(":".join(f"{wild_type[site - 1]}{site}{letter}" for site, letter in one) for one in chosen)
+    fitness = np.array([sum(effect[mutation] for mutation in one) for one in chosen]) + noise * random.normal(size=rows)
+    return Dataset(Variants(name, wild_type, mutants), fitness, np.full(rows, np.nan), np.ones(rows, np.int64))
+
+
+def _two_substitutes(reference: str, random: np.random.Generator) -> list[str]:
+    others = [letter for letter in AMINO_ACIDS if letter != reference]
+    return [str(letter) for letter in random.choice(others, size=2, replace=False)]

@@ -1,0 +1,142 @@
+"""The rules of the house that a machine can check: the import order, what stays light, how long things are."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "workflow" / "multimep"
+
+# A module imports only modules that stand before it.
+ORDER = (
+    "mutations", "dataset", "downloads", "simulation",
+    "readers.faults", "readers.measurements", "readers.reader", "readers.table", "readers.lineage",
+    "sources", "splits", "checkpoints", "language_model", "corpus", "pretraining", "embeddings", "embedder",
+    "predictions", "gaussian_process", "ridge", "fine_tuning",
+    "methods.method", "methods.scaling", "methods.blocks", "methods.features", "methods.ridge_state",
+    "methods.kernel_predictor", "methods.additive", "methods.one_hot_ridge", "methods.zero_shot",
+    "methods.embedding_gp", "methods.transmep", "methods.fine_tune", "methods.fine_tune_together", "methods",
+    "methods.predictor_file",
+    "cross_prediction", "candidates", "metrics", "comparisons", "drawing", "figures", "tables", "findings", "report",
+    "settings", "study_report", "cli",
+)  # fmt: skip
+EMPTY = ("", "readers")  # packages whose __init__ imports nothing
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules of multimep that a file imports anywhere, inside functions too."""
+    modules = set(map(module_of, FILES))
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[2] for alias in node.names if alias.name.split(".")[0] == "multimep")
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module_of(path)}: write imports in full (from multimep.x import y)"
+            if (node.module or "").split(".")[0] == "multimep":
+                base = (node.module or "").partition(".")[2]
+                for alias in node.names:
+                    inner = f"{base}.{alias.name}".strip(".")
+                    yield inner if inner in modules else base
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    """Name and length of every function of the package: lines of the body below the docstring."""
+    for path in FILES:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                length = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+                yield f"{module_of(path)}.{node.name}", length
+
+
+def test_the_order_names_every_module_once_and_no_other():
+    assert len(set(ORDER)) == len(ORDER)
+    assert set(map(module_of, FILES)) == {*ORDER, *EMPTY}, "put the new module where it belongs in ORDER"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_a_module_imports_only_modules_that_stand_before_it(path):
+    module = module_of(path)
+    allowed = {"", *ORDER[: ORDER.index(module)]} if module in ORDER else set()
+    assert set(imports(path)) <= allowed
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_the_snakefile_imports_does_not_import_torch():
+    assert run("import multimep, sys; print('torch' in sys.modules, 'numpy' in sys.modules)") == "False False\n"
+
+
+def test_the_rules_import_nothing_of_multimep_but_its_version():
+    root = PACKAGE.parents[1]
+    for path in (root / "Snakefile", *sorted((root / "workflow" / "rules").glob("*.smk"))):
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if "import" in line.split()]
+        ours = [line for line in lines if "multimep" in line]
+        assert set(ours) <= {"from multimep import __version__ as VERSION"}, path.name
+
+
+def test_help_does_not_import_torch():
+    code = """
+        import sys
+        sys.argv = ["multimep", "--help"]
+        from multimep.cli import main
+        try:
+            main()
+        except SystemExit as stop:
+            assert not stop.code, stop.code
+        print("torch" in sys.modules)
+    """
+    lines = run("\n".join(line.removeprefix(" " * 8) for line in code.splitlines())).splitlines()
+    assert any("Usage" in line for line in lines)
+    assert lines[-1] == "False"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_a_file_has_fewer_than_300_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 300
+
+
+def test_no_function_has_more_than_60_lines():
+    assert [found for found in functions() if found[1] > 60] == []
+
+
+def test_half_of_the_functions_have_at_most_8_lines_and_nine_in_ten_fewer_than_25():
+    lengths = [length for _, length in functions()]
+    assert statistics.median(lengths) <= 8
+    assert sum(length < 25 for length in lengths) >= 0.9 * len(lengths)
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_no_error_is_swallowed(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ExceptHandler):
+            caught = ast.unparse(node.type) if node.type else "everything"
+            assert caught not in ("everything", "Exception", "BaseException"), f"line {node.lineno} catches {caught}"
+            assert not all(isinstance(line, ast.Pass) for line in node.body), f"line {node.lineno} swallows {caught}"
+
+
+@pytest.mark.parametrize("word", ["utils", "helpers", "core", "manager", "common", "misc"])
+def test_no_module_is_a_drawer_for_odds_and_ends(word):
+    assert word not in {part for module in ORDER for part in module.split(".")}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_of)
+def test_every_module_says_what_it_is(path):
+    assert ast.get_docstring(tree_of(path))

@@ -1,0 +1,120 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from multimep.cross_prediction import cross_predict
+from multimep.dataset import Dataset, Variants
+from multimep.methods import METHODS, FitError, State
+from multimep.predictions import Predictions, without_std
+from multimep.splits import Fold, RandomFolds, Split
+
+
+@dataclass(frozen=True)
+class Diary:
+    """A method that notes which variants taught it and which it was asked about, and predicts their depth."""
+
+    joint: ClassVar[bool] = False
+    fits: list[dict[str, set[str]]] = field(default_factory=list)
+    asked: list[tuple[dict[str, set[str]], Variants]] = field(default_factory=list)
+
+    def fit(self, train: Sequence[Dataset], embedder: Any, seed: int) -> "Reader":
+        taught = {part.name: set(part.variants.mutants) for part in train}
+        self.fits.append(taught)
+        return Reader(self, taught)
+
+    def restore(self, state: State, embedder: Any) -> "Reader":
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class JointDiary(Diary):
+    joint: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Reader:
+    diary: Diary
+    taught: dict[str, set[str]]
+
+    def predict(self, variants: Variants) -> Predictions:
+        self.diary.asked.append((self.taught, variants))
+        return without_std(variants.mutants, variants.depths.astype(float))
+
+    def state(self) -> State:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def datasets(landscape) -> list[Dataset]:
+    return [landscape("first", rows=30), landscape("second", rows=24, seed=1)]
+
+
+@pytest.fixture
+def splits(datasets) -> list[Split]:
+    """`second` has a fold more than `first`."""
+    return [RandomFolds(3).split(datasets[0], 0), RandomFolds(4).split(datasets[1], 0)]
+
+
+@pytest.mark.parametrize("kind", [Diary, JointDiary])
+def test_no_variant_is_asked_that_taught_its_model(kind, datasets, splits, embedder):
+    method = kind()
+    cross_predict(method, datasets, splits, embedder, 0)
+    assert len(method.asked) == 7
+    for taught, variants in method.asked:
+        assert taught[variants.dataset]
+        assert not taught[variants.dataset] & set(variants.mutants)
+
+
+@pytest.mark.parametrize("kind", [Diary, JointDiary])
+def test_every_fold_is_answered_for_exactly_its_asked_variants(kind, datasets, splits, embedder):
+    found = cross_predict(kind(), datasets, splits, embedder, 0)
+    assert list(found) == ["first", "second"]
+    for dataset, split in zip(datasets, splits, strict=True):
+        asked = {name: part.mutants for name, part in found[dataset.name]}
+        assert asked == {fold.name: fold.test for fold in split.folds}
+        for _, part in found[dataset.name]:
+            np.testing.assert_array_equal(part.mean, dataset.variants.select(part.mutants).depths)
+
+
+def test_a_method_of_one_protein_is_fitted_for_each_dataset_and_fold(datasets, splits, embedder):
+    method = Diary()
+    cross_predict(method, datasets, splits, embedder, 0)
+    expected = [
+        {dataset.name: set(fold.train)} for dataset, split in zip(datasets, splits, strict=True) for fold in split.folds
+    ]
+    assert len(method.fits) == 7
+    assert all(fit in expected for fit in method.fits)
+
+
+def test_a_joint_method_is_fitted_once_for_each_fold_name(datasets, splits, embedder):
+    method = JointDiary()
+    cross_predict(method, datasets, splits, embedder, 0)
+    trains = [{fold.name: set(fold.train) for fold in split.folds} for split in splits]
+    shared = [{"first": trains[0][name], "second": trains[1][name]} for name in trains[0]]
+    assert method.fits == [*shared, {"second": trains[1]["fold3"]}]
+
+
+def test_a_real_method_predicts_the_same_as_by_hand(datasets, splits, embedder):
+    method = METHODS["additive"]()
+    found = cross_predict(method, datasets, splits, embedder, 0)["second"]
+    for (name, part), fold in zip(found, splits[1].folds, strict=True):
+        by_hand = method.fit([datasets[1].select(fold.train)], embedder, 0).predict(
+            datasets[1].variants.select(fold.test)
+        )
+        assert name == fold.name
+        np.testing.assert_array_equal(part.mean, by_hand.mean)
+
+
+def test_a_dataset_without_a_split_is_refused(datasets, splits, embedder):
+    with pytest.raises(ValueError, match="zip"):
+        cross_predict(Diary(), datasets, splits[:1], embedder, 0)
+
+
+def test_a_fold_too_small_to_learn_from_is_an_error_and_no_gap(datasets, embedder):
+    mutants = datasets[0].variants.mutants
+    split = Split(mutants, (Fold("small", mutants[:2], mutants[2:]),))
+    with pytest.raises(FitError, match="first: 2 training rows"):
+        cross_predict(METHODS["additive"](), datasets[:1], [split], embedder, 0)

@@ -1,0 +1,264 @@
+"""Downloads against a real server: every fault that a network has, and nothing half-written after any of them."""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from multimep.downloads import DownloadError, checksum, fetch, mirrored
+
+CONTENT = bytes(range(256)) * 2000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+PUBLIC = "https://files.example.org/set/one.csv"
+Answer = Callable[[BaseHTTPRequestHandler, int], None]
+
+
+class Server:
+    """A local server whose answer to the n-th request (from 1) a test decides; keeps the requests' paths and ranges."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = whole
+        self.asked: list[tuple[str, str | None]] = []
+        self.lock = threading.Lock()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                with server.lock:
+                    server.asked.append((self.path, self.headers.get("Range")))
+                    number = len(server.asked)
+                server.answer(self, number)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.http.shutdown()
+    running.http.server_close()
+
+
+def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, sent: int | None = None, **headers: str) -> None:
+    """Answer with `body`, of which only the first `sent` bytes arrive."""
+    handler.send_response(status)
+    handler.send_header("Content-Length", str(len(body)))
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body[:sent])
+
+
+def whole(handler: BaseHTTPRequestHandler, _: int) -> None:
+    send(handler, 200, CONTENT)
+
+
+def ranged(handler: BaseHTTPRequestHandler, sent: int | None = None) -> None:
+    start = int((handler.headers.get("Range") or "bytes=0-")[6:-1])
+    last = len(CONTENT) - 1
+    if start:
+        send(handler, 206, CONTENT[start:], sent, Content_Range=f"bytes {start}-{last}/{last + 1}")
+    else:
+        send(handler, 200, CONTENT, sent)
+
+
+def status_first(status: int) -> Answer:
+    return lambda handler, number: send(handler, status, b"no") if number == 1 else whole(handler, number)
+
+
+def files_under(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_file_is_cached_under_its_checksum_and_asked_for_once(server: Server, tmp_path: Path) -> None:
+    first = fetch(f"{server.url}/a/one.csv", DIGEST, tmp_path)
+    assert first == tmp_path / DIGEST / "one.csv"
+    assert first.read_bytes() == CONTENT
+    assert fetch(f"{server.url}/a/one.csv", DIGEST, tmp_path) == first
+    assert len(server.asked) == 1
+    assert files_under(tmp_path) == [first]
+
+
+def test_a_cut_connection_is_resumed_where_it_broke(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, number: ranged(handler, 200_000 if number < 3 else None)
+    assert checksum(fetch(f"{server.url}/one.csv", DIGEST, tmp_path, pause=0.0)) == DIGEST
+    ranges = [int(asked[6:-1]) for _, asked in server.asked if asked]
+    assert len(ranges) == 2
+    assert 0 < ranges[0] <= 200_000 < ranges[1] <= 400_000
+
+
+def test_a_later_call_resumes_what_an_earlier_one_had_to_give_up(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, number: ranged(handler, 300_000 if number == 1 else None)
+    with pytest.raises(DownloadError, match="after 1 attempts"):
+        fetch(f"{server.url}/one.csv", DIGEST, tmp_path, attempts=1)
+    assert not (tmp_path / DIGEST).exists()
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path, attempts=1).read_bytes() == CONTENT
+    assert server.asked[1][1] is not None
+    assert len(files_under(tmp_path)) == 1
+
+
+def test_a_killed_processs_part_is_taken_over_but_not_a_live_ones(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, _: ranged(handler)
+    live, dead = tmp_path / f".{DIGEST}.partial.1-a", tmp_path / f".{DIGEST}.partial.2-b"
+    live.write_bytes(CONTENT[:9])
+    dead.write_bytes(CONTENT[:1000])
+    os.utime(dead, (0, 0))
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path).read_bytes() == CONTENT
+    assert server.asked == [("/one.csv", "bytes=1000-")]
+    assert live.read_bytes() == CONTENT[:9]
+    assert not dead.exists()
+
+
+def test_a_server_without_ranges_is_read_again_from_the_start(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, number: send(handler, 200, CONTENT, 100_000 if number == 1 else None)
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path, pause=0.0).read_bytes() == CONTENT
+
+
+def test_a_stale_part_does_not_spoil_the_file(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, _: ranged(handler)
+    (tmp_path / f".{DIGEST}.partial").write_bytes(b"something else")
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path, pause=0.0).read_bytes() == CONTENT
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, number: send(handler, 416, b"") if number == 1 else whole(handler, number)
+    (tmp_path / f".{DIGEST}.partial").write_bytes(CONTENT + b"more")
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path, pause=0.0).read_bytes() == CONTENT
+
+
+def test_another_checksum_is_refused_and_nothing_is_left(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=rf"one.csv.*{DIGEST}, expected {'0' * 64}.*nothing was kept"):
+        fetch(f"{server.url}/one.csv", "0" * 64, tmp_path)
+    assert files_under(tmp_path) == []
+
+
+def test_a_changed_file_in_the_cache_is_fetched_again(server: Server, tmp_path: Path) -> None:
+    path = fetch(f"{server.url}/one.csv", DIGEST, tmp_path)
+    path.write_bytes(b"changed")
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_in_trouble_is_asked_again(server: Server, tmp_path: Path, status: int) -> None:
+    server.answer = status_first(status)
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path, pause=0.0).read_bytes() == CONTENT
+    assert len(server.asked) == 2
+
+
+def test_a_server_that_stays_in_trouble_is_given_up_after_the_stated_attempts(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, _: send(handler, 500, b"no")
+    with pytest.raises(DownloadError, match=r"HTTP 500 .* after 3 attempts.*mirror"):
+        fetch(f"{server.url}/one.csv", DIGEST, tmp_path, attempts=3, pause=0.0)
+    assert len(server.asked) == 3
+    assert files_under(tmp_path) == []
+
+
+def test_a_missing_file_is_reported_at_once(server: Server, tmp_path: Path) -> None:
+    server.answer = status_first(404)
+    with pytest.raises(DownloadError, match=r"one.csv: got HTTP 404 .*correct the URL"):
+        fetch(f"{server.url}/one.csv", DIGEST, tmp_path)
+    assert len(server.asked) == 1
+    assert files_under(tmp_path) == []
+
+
+def test_nobody_listening_is_one_clear_message(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="connection cut"):
+        fetch("http://127.0.0.1:1/one.csv", DIGEST, tmp_path, attempts=2, pause=0.0)
+
+
+def test_a_redirect_is_followed_on_this_machine(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, number: (
+        send(handler, 302, b"", Location="/moved/two.csv") if number == 1 else whole(handler, number)
+    )
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path).name == "one.csv"
+    assert server.asked[1][0] == "/moved/two.csv"
+
+
+@pytest.mark.parametrize(
+    "location", ["file:///etc/hostname", "ftp://example.org/one.csv", "http://example.org/one.csv"]
+)
+def test_a_redirect_to_an_unsafe_address_is_refused(server: Server, tmp_path: Path, location: str) -> None:
+    server.answer = lambda handler, _: send(handler, 301, b"", Location=location)
+    with pytest.raises(DownloadError, match=location):
+        fetch(f"{server.url}/one.csv", DIGEST, tmp_path)
+    assert files_under(tmp_path) == []
+
+
+def test_endless_redirects_end(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, _: send(handler, 301, b"", Location="/one.csv")
+    with pytest.raises(DownloadError, match="more than 10 redirects"):
+        fetch(f"{server.url}/one.csv", DIGEST, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "sha256", "message"),
+    [
+        ("http://example.org/one.csv", DIGEST, "plain http"),
+        ("ftp://example.org/one.csv", DIGEST, "not an http"),
+        ("one.csv", DIGEST, "not an http"),
+        ("https://example.org/", DIGEST, "no file name"),
+        ("https://example.org/a/../one.csv", DIGEST, "'..' in the path"),
+        ("https://example.org/a/%2e%2e/one.csv", DIGEST, "'..' in the path"),
+        (PUBLIC, "abc", "not 64 hexadecimal digits"),
+    ],
+)
+def test_an_address_that_cannot_be_trusted_is_refused(url: str, sha256: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=message):
+        fetch(url, sha256, tmp_path)
+    assert files_under(tmp_path) == []
+
+
+def test_a_folder_stands_in_for_the_network(tmp_path: Path) -> None:
+    copy = tmp_path / "a mirror" / "files.example.org" / "set" / "one.csv"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(CONTENT)
+    mirror = (tmp_path / "a mirror").as_uri()
+    assert fetch(PUBLIC, DIGEST, tmp_path / "cache", mirror).read_bytes() == CONTENT
+    assert fetch(copy.as_uri(), DIGEST, tmp_path / "other").read_bytes() == CONTENT
+
+
+def test_another_server_stands_in_for_the_network(server: Server, tmp_path: Path) -> None:
+    assert fetch(PUBLIC, DIGEST, tmp_path, f"{server.url}/prefix/").read_bytes() == CONTENT
+    assert server.asked[0][0] == "/prefix/files.example.org/set/one.csv"
+
+
+def test_a_mirror_is_verified_like_any_other_source(tmp_path: Path) -> None:
+    copy = tmp_path / "mirror" / "files.example.org" / "set" / "one.csv"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"changed")
+    with pytest.raises(DownloadError, match="expected"):
+        fetch(PUBLIC, DIGEST, tmp_path / "cache", (tmp_path / "mirror").as_uri())
+    assert files_under(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize(
+    ("mirror", "message"),
+    [("file:///no/such/folder", "no file"), ("/plain/folder", "neither file"), ("file://host/x", "names the host")],
+)
+def test_a_mirror_that_cannot_serve_says_so(mirror: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=message):
+        fetch(PUBLIC, DIGEST, tmp_path, mirror)
+
+
+def test_the_mirror_keeps_host_and_path() -> None:
+    assert mirrored(PUBLIC, "file:///m") == "file:///m/files.example.org/set/one.csv"
+    assert mirrored(PUBLIC, None) == PUBLIC
+
+
+def test_many_at_once_all_get_the_whole_file(server: Server, tmp_path: Path) -> None:
+    server.answer = lambda handler, number: ranged(handler, 100_000 if number % 3 == 1 else None)
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda _: fetch(f"{server.url}/one.csv", DIGEST, tmp_path, pause=0.0), range(8)))
+    assert {path.read_bytes() for path in paths} == {CONTENT}
+    assert files_under(tmp_path) == [tmp_path / DIGEST / "one.csv"]

@@ -1,0 +1,104 @@
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+from multimep.methods import METHODS, State
+from multimep.methods.predictor_file import Header, PredictorFileError, load, read_header, save
+from safetensors.numpy import save_file
+
+HEADER = Header("additive", {"a": 1, "b": [1.5, None]}, "mini", {"first": "MKT"}, "0.1.0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    """A predictor that has learnt `learnt`, and the method that restores it."""
+
+    learnt: State
+
+    def state(self) -> State:
+        return self.learnt
+
+    def restore(self, state: State, embedder) -> "Fixed":
+        return Fixed(state)
+
+
+ARRAYS = {
+    "float64": np.array([[1 / 3, -0.0], [np.pi, 1e-300]]),
+    "float32": np.array([0.1], dtype=np.float32),
+    "int64": np.array([1, -(2**40)]),
+    "scalar": np.array(2.5),
+    "empty": np.zeros((0, 3)),
+    "transposed": np.arange(6.0).reshape(2, 3).T,
+}
+FACTS = {"number": 1 / 3, "text": "Å", "list": [1, "a"], "dict": {"x": None}}
+
+
+def test_arrays_facts_and_header_survive_exactly(tmp_path):
+    path = tmp_path / "folder" / "predictor.safetensors"
+    save(Fixed(State(ARRAYS, FACTS)), HEADER, path)
+    assert read_header(path) == HEADER
+    found = load(path, Fixed(State({}, {})), None).learnt
+    assert found.facts == FACTS
+    assert set(found.arrays) == set(ARRAYS)
+    for name in set(ARRAYS) - {"scalar"}:
+        np.testing.assert_array_equal(found.arrays[name], ARRAYS[name], strict=True)
+    assert found.arrays["scalar"].item() == 2.5
+
+
+def test_saving_again_replaces_the_file_whole(tmp_path):
+    path = tmp_path / "predictor.safetensors"
+    for value in (1.0, 2.0):
+        save(Fixed(State({"a": np.array([value])}, {})), HEADER, path)
+        assert load(path, Fixed(State({}, {})), None).learnt.arrays["a"] == [value]
+        assert os.listdir(tmp_path) == ["predictor.safetensors"]
+
+
+def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path):
+    path = tmp_path / "predictor.safetensors"
+    save(Fixed(State({"a": np.ones(1)}, {})), HEADER, path)
+    with pytest.raises(Exception, match="complex"):
+        save(Fixed(State({"a": np.ones(1, dtype=complex)}, {})), HEADER, path)
+    assert load(path, Fixed(State({}, {})), None).learnt.arrays["a"] == [1]
+    assert os.listdir(tmp_path) == ["predictor.safetensors"]
+
+
+def test_a_real_predictor_is_the_same_after_its_file(tmp_path, landscape, embedder):
+    data = landscape(rows=40)
+    method = METHODS["embedding_gp"]()
+    predictor = method.fit([data], embedder, 0)
+    save(predictor, HEADER, tmp_path / "predictor.safetensors")
+    found = load(tmp_path / "predictor.safetensors", method, embedder).predict(data.variants)
+    for name in ("mean", "std", "noisy_std"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(predictor.predict(data.variants), name))
+
+
+@pytest.mark.parametrize("content", [b"", b"mutant,fitness\nA1V,2\n", b"\x80\x04\x95"])
+def test_any_other_file_is_refused_by_its_name(tmp_path, content):
+    path = tmp_path / "other.bin"
+    path.write_bytes(content)
+    with pytest.raises(PredictorFileError, match=r"other\.bin is not a predictor file .*`multimep fit`"):
+        read_header(path)
+
+
+def test_a_truncated_file_is_refused_by_its_name(tmp_path):
+    path = tmp_path / "predictor.safetensors"
+    save(Fixed(State(ARRAYS, FACTS)), HEADER, path)
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(PredictorFileError, match=r"predictor\.safetensors is not a predictor file"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"format": "1"}, {"format": "99", "header": "{}"}])
+def test_tensors_that_are_no_predictor_are_refused_by_their_name(tmp_path, metadata, checkpoint):
+    path = tmp_path / "tensors.safetensors"
+    save_file({"a": np.ones(1)}, path, metadata)
+    with pytest.raises(PredictorFileError, match=r"tensors\.safetensors is not a predictor of format 1"):
+        read_header(path)
+    with pytest.raises(PredictorFileError, match="tiny"):
+        read_header(checkpoint)
+
+
+def test_a_missing_file_is_refused_by_its_name(tmp_path):
+    with pytest.raises(PredictorFileError, match="nowhere"):
+        read_header(tmp_path / "nowhere.safetensors")

@@ -1,0 +1,418 @@
+"""The page says everything, says it escaped, and needs nothing but itself."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from multimep import dataset as datasets
+from multimep import metrics, predictions, report, tables
+from multimep.dataset import Dataset, Record, Variants
+from multimep.drawing import Interval, Scale, decimal, nice_ticks, spread, tag
+from multimep.figures import Pairs, farthest, scatter
+from multimep.findings import Findings, Provenance, ReportError, gather, pair
+from multimep.mutations import AMINO_ACIDS, Mutation, format_genotype
+from multimep.predictions import Predictions
+
+EVIL = "<script>alert(1)</script>"
+METHODS = ("additive", "one_hot_ridge", "zero_shot", "embedding_gp", "transmep", "fine_tune", "fine_tune_together")
+SKILL = {
+    "additive": 0.62,
+    "one_hot_ridge": 0.64,
+    "zero_shot": 0.41,
+    "embedding_gp": 0.75,
+    "transmep": 0.7,
+    "fine_tune": 0.68,
+    "fine_tune_together": 0.78,
+}
+UNSURE = {"embedding_gp": 1.0, "transmep": 0.7, "additive": 1.1}
+
+
+def scan(name: str, size: int, group: str, rng: np.random.Generator) -> tuple[Dataset, Record]:
+    """A made-up scan: singles to triples of a random wild type."""
+    wild_type = "".join(rng.choice(list(AMINO_ACIDS), 80))
+    mutants: dict[str, None] = {}
+    while len(mutants) < size:
+        sites = sorted(rng.choice(80, size=rng.choice([1, 2, 3], p=[0.5, 0.35, 0.15]), replace=False))
+        letters = [rng.choice([letter for letter in AMINO_ACIDS if letter != wild_type[site]]) for site in sites]
+        genotype = tuple(Mutation(int(s) + 1, wild_type[s], str(a)) for s, a in zip(sites, letters, strict=True))
+        mutants[format_genotype(genotype)] = None
+    variants = Variants(name, wild_type, tuple(mutants))
+    fitness = 1 / (1 + np.exp(variants.depths - 1.5 + rng.normal(size=size)))
+    dataset = Dataset(variants, fitness, np.full(size, np.nan), np.ones(size, dtype=np.int64), group)
+    depths = {str(depth): int(np.sum(variants.depths == depth)) for depth in (1, 2, 3)}
+    record = Record(
+        name, group, wild_type, True, "fraction folded", "", {"variants": size}, depths, {"wild type given twice": 2},
+        {"simulation": "3f" * 32}, "MIT", "multimep, simulated scan (https://www.uniprot.org)", True,
+        ("thermodynamic model with pairwise epistasis",),
+    )  # fmt: skip
+    return dataset, record
+
+
+def guess(dataset: Dataset, method: str, rng: np.random.Generator) -> Predictions:
+    """Predictions whose correlation with the fitness is about the method's skill."""
+    skill = np.clip(SKILL[method] + rng.normal() * 0.05, 0.05, 0.97)
+    spread_of_fitness = dataset.fitness.std()
+    z = (dataset.fitness - dataset.fitness.mean()) / spread_of_fitness
+    mean = dataset.fitness.mean() + spread_of_fitness * (
+        skill**2 * z + skill * np.sqrt(1 - skill**2) * rng.normal(size=len(z))
+    )
+    if method == "zero_shot":
+        mean = -8 + 6 * z * skill + 5 * rng.normal(size=len(z))
+    std = np.full(len(z), UNSURE.get(method, np.nan) * spread_of_fitness * np.sqrt(1 - skill**2))
+    return Predictions(dataset.variants.mutants, mean, std, std)
+
+
+def scored(dataset: Dataset, split: str, method: str, said: Predictions) -> pd.DataFrame:
+    found = metrics.evaluate(dataset, {"0": said}, bootstrap=20)
+    return found.assign(dataset=dataset.name, split=split, method=method)
+
+
+def learning(dataset: Dataset, method: str, rng: np.random.Generator) -> pd.DataFrame:
+    """Folds of a low-N split: the fewer variants taught, the nearer the predictions are to noise."""
+    folds = {}
+    for size, noise in ((24, 1.4), (96, 0.7), (384, 0.1)):
+        for seed in range(3):
+            said = guess(dataset, method, rng)
+            level = 0 if method == "zero_shot" else noise * said.mean.std() * rng.uniform(0.8, 1.2)
+            blurred = said.mean + level * rng.normal(size=len(dataset))
+            folds[f"n{size}_seed{seed}"] = replace(said, mean=blurred)
+    return metrics.evaluate(dataset, folds, bootstrap=2).assign(dataset=dataset.name, split="low_n", method=method)
+
+
+def demo(names: list[str], methods: tuple[str, ...] = METHODS, size: int = 420) -> Findings:
+    """A study of made-up scans and made-up predictions with computed metrics."""
+    rng = np.random.default_rng(1)
+    scans = [scan(name, size, ("enzyme", "binding")[place % 2], rng) for place, name in enumerate(names)]
+    parts, pairs = [], {}
+    for dataset, _ in scans:
+        for method in methods:
+            said = guess(dataset, method, rng)
+            parts += [scored(dataset, "random", method, said), learning(dataset, method, rng)]
+            pairs[dataset.name, method] = pair([said], dataset)
+    provenance = Provenance(
+        "2026-01-31 12:00 UTC",
+        {"multimep": "0.1.0", "Python": "3.12.3", "torch": "2.13.0", "Snakemake": "9.27.0"},
+        {"name": "mini", "sha256": "ab" * 32, "parameters": "1.4 million"},
+        {"splits": "0", "methods": "0", "bootstrap": "0"},
+        {"processors": "2", "memory": "8 GB", "platform": "Linux-6.8-x86_64"},
+        "datasets:\n  first: {source: simulation}\nmethods: [additive, '<b>bold</b>']\n",
+    )
+    times = pd.DataFrame(
+        {"station": ["dataset", "embed", "fit", "report"], "jobs": [6, 6, 84, 1], "total": [12.1, 48.0, 4210.5, 2.2],
+         "longest": [2.5, 9.1, 211.0, 2.2], "memory": [310.0, 820.5, 1430.0, np.nan]}
+    )  # fmt: skip
+    return Findings(
+        "Six simulated scans",
+        "Which way of using a protein language model predicts these mutants best: zero-shot, a Gaussian process on "
+        "embeddings, fine-tuning per protein, or one multitask model with a head per protein? And how sure are we?",
+        pd.concat(parts, ignore_index=True), tuple(record for _, record in scans), provenance, {"random": pairs}, times,
+    )  # fmt: skip
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags with attributes, text, and the stack of open tags at the end."""
+
+    VOID = frozenset({"meta", "link", "br", "wbr", "input", "img"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def study() -> Findings:
+    return demo(["first_protein", EVIL], METHODS[:4], size=60)
+
+
+@pytest.fixture(scope="module")
+def text(study: Findings) -> str:
+    return report.render(study)
+
+
+@pytest.fixture(scope="module")
+def page(text: str) -> Page:
+    return Page(text)
+
+
+def test_every_section_is_there_in_order_with_its_heading(page: Page) -> None:
+    assert [a["id"] for tag, a in page.tags if tag == "section"] == list(report.SECTIONS)
+    links = [a["href"] for tag, a in page.tags if tag == "a"]
+    assert all(f"#{name}" in links for name in report.SECTIONS)
+
+
+def test_every_tag_is_closed(page: Page) -> None:
+    assert page.open == []
+
+
+def test_nothing_that_came_from_a_file_becomes_markup(text: str, page: Page) -> None:
+    assert EVIL not in text
+    assert page.text.count(EVIL) > 3
+    assert "<b>bold" not in text
+    assert sum(tag == "script" for tag, _ in page.tags) == 1
+
+
+@pytest.mark.parametrize("field", ["title", "question", "method", "provenance", "citation"])
+def test_every_free_text_is_escaped(study: Findings, field: str) -> None:
+    changes: dict[str, object] = {
+        "title": {"title": EVIL},
+        "question": {"question": EVIL},
+        "method": {
+            "metrics": study.metrics.replace({"method": {"embedding_gp": EVIL}, "split": {"low_n": f"low_n {EVIL}"}})
+        },
+        "provenance": {"provenance": Provenance(EVIL, {EVIL: EVIL}, {}, {}, {}, EVIL)},
+        "citation": {
+            "records": tuple(
+                replace(record, citation=EVIL, licence=EVIL, notes=(EVIL,), dropped={EVIL: 1})
+                for record in study.records
+            )
+        },
+    }[field]
+    assert EVIL not in report.render(replace(study, **changes))
+
+
+def test_the_page_asks_the_network_for_nothing(text: str, page: Page) -> None:
+    wanted = [str(a[key]) for _, a in page.tags for key in ("src", "href", "action", "data", "srcset") if a.get(key)]
+    assert all(address.startswith(("#", "data:,")) for address in wanted)
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|<iframe|<object", text)
+    assert "default-src 'none'" in text
+
+
+def test_a_simulated_study_says_so_and_a_measured_one_does_not(study: Findings, text: str) -> None:
+    assert "SIMULATED" in text
+    measured = replace(study, records=tuple(replace(record, simulated=False) for record in study.records))
+    assert "SIMULATED" not in report.render(measured)
+    mixed = replace(study, records=(study.records[0], replace(study.records[1], simulated=False)))
+    assert "The measurements of first_protein were simulated" in report.render(mixed)
+
+
+def test_every_figure_speaks_to_a_screen_reader(page: Page) -> None:
+    pictures = [a for tag, a in page.tags if tag == "svg"]
+    # one comparison, one dot plot, learning curves (mean and 2 datasets), 4 x 2 panels, 2 calibrations, 2 histograms
+    assert len(pictures) == 1 + 1 + 3 + 8 + 2 + 2
+    assert all(a["role"] == "img" and a["aria-label"] for a in pictures)
+
+
+def test_whatever_scrolls_can_be_reached_with_the_keyboard(page: Page) -> None:
+    regions = [a for _, a in page.tags if "scroll" in (a.get("class") or "").split()]
+    assert regions
+    assert all(a["tabindex"] == "0" and a["aria-label"] and a["role"] == "region" for a in regions)
+
+
+def test_the_values_of_the_metrics_stand_in_the_table_with_their_intervals(study: Findings, page: Page) -> None:
+    cells = {a["title"]: a for tag, a in page.tags if tag == "td" and a.get("title")}
+    chosen = study.metrics.query("metric == 'spearman' and split == 'random' and aggregation == 'pooled'")
+    assert len(chosen) == 8
+    for row in chosen.itertuples():
+        assert f"{row.method}, {row.dataset}: {Interval(row.value, row.low, row.high)}" in cells
+
+
+def test_only_one_table_is_shown_before_anything_is_chosen(page: Page) -> None:
+    regions = [a for _, a in page.tags if a.get("data-metric")]
+    assert [a["data-metric"] for a in regions if "hidden" not in a] == ["spearman"]
+    assert {a["data-split"] for a in regions} == {"random"}
+
+
+def test_the_learning_curve_split_is_not_summed_up_in_a_table(study: Findings) -> None:
+    assert study.splits == ("random",)
+
+
+def test_a_study_of_one_method_and_nothing_else_renders(study: Findings) -> None:
+    one = study.metrics[study.metrics["method"] == "additive"]
+    bare = Findings("bare", "why?", one, study.records, Provenance("today"))
+    page = Page(report.render(bare))
+    assert page.open == []
+    assert page.text.count("Not asked") == 3
+    assert "None: every check passed." in page.text
+
+
+def test_a_study_without_metrics_renders(study: Findings) -> None:
+    page = Page(report.render(Findings("bare", "why?", study.metrics.iloc[:0], study.records, Provenance("today"))))
+    assert "No metrics were given." in page.text
+
+
+def test_measures_explain_every_metric() -> None:
+    assert set(tables.MEASURES) == set(metrics.METRICS)
+    for name, metric in metrics.METRICS.items():
+        better = tables.MEASURES[name].goodness(2.0) > tables.MEASURES[name].goodness(1.0)
+        assert metric.higher_is_better is None or metric.higher_is_better == better
+
+
+def test_coverage_is_best_at_its_nominal_level() -> None:
+    assert tables.measure("coverage_80").goodness(0.81) > tables.measure("coverage_80").goodness(0.95)
+
+
+def test_mean_over_datasets_leaves_out_the_unknown_and_has_an_interval_from_two_datasets_on() -> None:
+    found = tables.over_datasets([0.1, 0.4, 0.35, 0.2, float("nan")])
+    assert found.value == pytest.approx(0.2625)
+    assert 0.1 <= found.low < found.value < found.high <= 0.4
+    assert not tables.over_datasets([0.3]).known
+    assert np.isnan(tables.over_datasets([]).value)
+
+
+def test_difference_to_the_baseline_is_paired() -> None:
+    cells = {("a", "x"): 0.1, ("a", "y"): 0.5, ("b", "x"): 0.2, ("b", "y"): 0.6, ("b", "z"): 9.0}
+    found = tables.differences({key: Interval(value) for key, value in cells.items()}, "a")["b"]
+    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_errors_of_a_method_on_another_scale_are_not_shown() -> None:
+    table = pd.DataFrame({"method": ["zero_shot", "zero_shot", "additive"], "metric": ["rmse", "spearman", "rmse"]})
+    assert tables.comparable(table, {"zero_shot"}).index.tolist() == [1, 2]
+
+
+def test_pooled_scores_win_over_means_and_folds() -> None:
+    table = pd.DataFrame(
+        [
+            ("x", "s", "m", "0", "fold", "r2", 0.1),
+            ("x", "s", "m", "all", "pooled", "r2", 0.2),
+            ("x", "s", "m", "all", "mean", "r2", 0.3),
+        ],
+        columns=["dataset", "split", "method", "fold", "aggregation", "metric", "value"],
+    )
+    assert tables.scores(table)["value"].tolist() == [0.2]
+
+
+def test_pairs_are_joined_by_mutant_and_sampled_alike_for_every_method() -> None:
+    dataset, _ = scan("x", 400, "enzyme", np.random.default_rng(0))
+    order = np.random.default_rng(1).permutation(400)
+    shuffled = predictions.without_std([dataset.variants.mutants[row] for row in order], dataset.fitness[order] * 2)
+    found = pair([shuffled], dataset)
+    assert (len(found.mutants), found.total) == (300, 400)
+    np.testing.assert_allclose(found.predicted, 2 * found.measured)
+    straight = predictions.without_std(dataset.variants.mutants, dataset.fitness)
+    assert pair([straight], dataset).mutants == found.mutants
+
+
+def test_predictions_of_a_mutant_that_the_dataset_lacks_are_refused() -> None:
+    dataset, _ = scan("x", 20, "enzyme", np.random.default_rng(0))
+    with pytest.raises(ReportError, match=r"there\.csv: not in dataset x: A999C"):
+        pair([predictions.without_std(["A999C"], np.zeros(1))], dataset, "there.csv")
+
+
+def test_gathering_the_files_gives_the_page(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    dataset, record = scan("x", 40, "enzyme", rng)
+    datasets.write(dataset, record, tmp_path / "x.csv")
+    said = guess(dataset, "additive", rng)
+    predictions.write([("0", said)], tmp_path / "p.csv")
+    metrics.write("x", {("random", "additive"): metrics.evaluate(dataset, {"0": said}, 5)}, tmp_path / "m.csv")
+    for name, line in (("a", "1.5\t0:00:01\t200.5"), ("b", "0.5\t0:00:00\t-")):
+        (tmp_path / f"{name}.tsv").write_text(f"s\th:m:s\tmax_rss\n{line}\n")
+    found = gather(
+        "t", "q", metrics=[tmp_path / "m.csv"], dataset_files=[tmp_path / "x.csv"], provenance=Provenance("today"),
+        prediction_files={("x", "random", "additive"): tmp_path / "p.csv"},
+        benchmark_files={"fit": [tmp_path / "a.tsv", tmp_path / "b.tsv"], "embed": []},
+    )  # fmt: skip
+    assert found.times.to_dict("records") == [
+        {"station": "fit", "jobs": 2, "total": 2.0, "longest": 1.5, "memory": 200.5}
+    ]
+    report.write(found, tmp_path / "report.html")
+    assert "200 MB" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_predictions_for_a_dataset_that_is_not_in_the_study_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ReportError, match="'x', which is not among"):
+        gather("t", "q", metrics=[], dataset_files=[], prediction_files={("x", "s", "m"): tmp_path / "p.csv"},
+               benchmark_files={}, provenance=Provenance("today"))  # fmt: skip
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert nice_ticks(0.02, 0.97) == [0.2, 0.4, 0.6, 0.8]
+    assert nice_ticks(-3, 12, 3) == [0, 5, 10]
+    assert nice_ticks(1.0, 1.0) == [1.0]
+    for low, high in np.random.default_rng(0).normal(size=(200, 2)).cumsum(axis=1) * 1000:
+        ticks = nice_ticks(min(low, high), max(low, high))
+        assert 1 <= len(ticks) <= 6
+        assert min(low, high) - 1e-6 <= min(ticks) and max(ticks) <= max(low, high) + 1e-6
+
+
+def test_scale_maps_its_ends_and_a_logarithm_maps_ratios() -> None:
+    scale = Scale(1, 100, 0, 200, logarithmic=True)
+    assert [scale(at) for at in (1, 10, 100)] == pytest.approx([0, 100, 200])
+
+
+def test_names_at_line_ends_never_touch_and_stay_when_far() -> None:
+    assert spread([0, 100, 200], 10) == [0, 100, 200]
+    placed = sorted(spread([50, 51, 49, 50, 80], 10))
+    assert np.diff(placed).min() >= 10 - 1e-9
+    assert np.mean(placed[:4]) == pytest.approx(50)
+
+
+def test_the_farthest_variant_is_the_one_out_of_order() -> None:
+    predicted = np.array([0.0, 1, 2, 3, 4, 5])
+    measured = np.array([9.0, 1, 2, 3, 4, 5])
+    assert farthest(Pairs(tuple("abcdef"), predicted, measured, 6), 1) == [0]
+
+
+def test_the_one_to_one_line_is_drawn_only_on_a_common_scale() -> None:
+    pairs = Pairs(("a", "b"), np.array([0.0, 1.0]), np.array([0.5, 2.0]), 2)
+    drawn = [str(scatter(pairs, 0, "", "label", same_scale=same)).count('class="reference"') for same in (True, False)]
+    assert drawn == [1, 0]
+
+
+def test_tags_escape_text_and_attributes() -> None:
+    assert tag("g", "<&>", aria_label='"x"') == '<g aria-label="&#34;x&#34;">&lt;&amp;&gt;</g>'
+
+
+def test_numbers_have_a_minus_and_unknown_ones_a_dash() -> None:
+    assert [decimal(-0.1234), decimal(float("nan")), decimal(12345.6)] == ["\u22120.123", "\u2013", "12346"]
+
+
+def test_chromium_shows_the_page_without_a_complaint_and_the_script_sorts(study: Findings, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine: the page was not opened in a browser")
+    path = tmp_path / "report.html"
+    report.write(study, path)
+    probe = (
+        "<script>const click = (t, i) => document.querySelectorAll(t + ' th button')[i].click();"
+        "click('.scores', 1); click('.times', 1);"
+        "const m = document.getElementById('metric'); m.value = 'rmse'; m.dispatchEvent(new Event('change'));"
+        "const texts = (query, of) => [...document.querySelectorAll(query)].map(of);"
+        "document.title = 'probe ' + texts('[data-metric]:not([hidden])', (t) => t.dataset.metric)"
+        " + ' ' + texts('.times tbody td:nth-child(2)', (cell) => cell.textContent);</script></body>"
+    )
+    path.write_text(path.read_text(encoding="utf-8").replace("</body>", probe), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+               "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--dump-dom"]  # fmt: skip
+    command = [chromium, *options, f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr, done.stderr
+    assert "<title>probe rmse 84,6,6,1</title>" in done.stdout
+
+
+def test_the_questions_of_the_study_are_answered_from_its_metrics() -> None:
+    found = demo([f"protein_{number}" for number in range(6)], ("additive", "fine_tune", "fine_tune_together"), size=40)
+    together, by_group, gp, best = found.verdicts
+    values = found.metrics.query("metric == 'spearman' and split == 'random' and aggregation == 'fold'")
+    means = values.groupby("method")["value"].mean()
+    assert together.difference.value == pytest.approx(means["fine_tune_together"] - means["fine_tune"])
+    assert (by_group.answer, gp.answer) == ("Not asked", "Not asked")
+    assert best.answer.startswith(f"{means.idxmax()}, mean Spearman")
+
+
+def test_a_method_whose_intervals_claim_too_much_is_named() -> None:
+    table = demo(["x", "y"], ("additive", "transmep"), size=200)
+    assert any(text.startswith("transmep is too sure of itself (random)") for text in table.warnings)
+    assert not any(text.startswith("additive is too sure") for text in table.warnings)

@@ -1,0 +1,14 @@
+"""The small study, run once for all tests of the workflow."""
+
+import pytest
+
+from small_study import Workspace, study
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A whole study, run once; the tests change it one after the other."""
+    workspace = Workspace(tmp_path_factory.mktemp("study with a space"))
+    workspace.write(study(workspace.folder))
+    workspace.snakemake()
+    return workspace

@@ -1,0 +1,101 @@
+"""The river runs, and a change flows downstream only."""
+
+import functools
+import http.server
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+
+from multimep import findings, predictions
+from small_study import ROOT, Workspace, study
+
+MIRROR = ROOT.parent / "shared" / "mirror"
+
+pytestmark = pytest.mark.workflow
+
+JOINT_OF_ALPHA = {f"predictions/random/fine_tune_together/{name}.csv" for name in ("alpha", "beta", "gamma")} | {
+    f"predictions/random/fine_tune_by_group/{name}.csv" for name in ("alpha", "beta")
+}
+AGGREGATION = {"metrics/alpha.csv", "metrics/beta.csv", "metrics/gamma.csv", "report.html"}
+
+
+def test_a_study_of_ones_own_tables_ends_in_a_report(finished: Workspace) -> None:
+    page = (finished.folder / "results/report.html").read_text()
+    for name in finished.config["datasets"]:
+        assert name in page
+    for method in finished.config["methods"]:
+        assert method in page
+        folds = predictions.read(finished.folder / f"results/predictions/random/{method}/alpha.csv")
+        assert list(folds) == ["fold0", "fold1"]
+    scores = findings.scores.read(finished.folder / "results/metrics/alpha.csv")
+    assert set(scores["method"]) == set(finished.config["methods"])
+
+
+def test_nothing_is_left_to_do_after_a_run(finished: Workspace) -> None:
+    assert finished.rerun() == set()
+
+
+def test_a_changed_row_reruns_its_dataset_the_joint_jobs_it_is_in_and_the_aggregation(finished: Workspace) -> None:
+    path = finished.folder / "alpha.csv"
+    rows = path.read_text().splitlines()
+    path.write_text("\n".join([*rows[:-1], rows[-1].split(",")[0] + ",9.75"]) + "\n")
+    own = {"datasets/alpha.csv", "datasets/alpha.json", "embeddings/alpha.h5", "splits/random/alpha.csv"}
+    single = {f"predictions/random/{method}/alpha.csv" for method in ("additive", "transmep")}
+    assert finished.rerun() == own | single | JOINT_OF_ALPHA | AGGREGATION
+    assert "0 sequences computed" in (finished.folder / "results/logs/embed/alpha.log").read_text()
+
+
+def test_a_changed_setting_reruns_that_method_alone_and_the_aggregation(finished: Workspace) -> None:
+    config = finished.config
+    config["methods"]["transmep"]["repeats"] = 7
+    finished.write(config)
+    method = {f"predictions/random/transmep/{name}.csv" for name in ("alpha", "beta", "gamma")}
+    assert finished.rerun() == method | AGGREGATION
+
+
+def test_a_bad_row_stops_its_dataset_with_one_line_and_writes_nothing(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.write(study(tmp_path))
+    with (tmp_path / "beta.csv").open("a") as file:
+        file.write("A1C,0.5\n")
+    done = workspace.snakemake("results/datasets/beta.csv", check=False)
+    assert done.returncode != 0
+    assert "A1C" in done.stderr
+    assert "the wild type has G at position 1" in " ".join(done.stderr.split())
+    assert not (tmp_path / "results/datasets/beta.csv").exists()
+
+
+def test_an_unknown_key_in_the_configuration_is_refused_before_any_job(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    config = study(tmp_path)
+    config["splits"]["random"]["fold"] = 3
+    workspace.write(config)
+    done = workspace.snakemake("--dry-run", check=False)
+    assert done.returncode != 0
+    assert "fold" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.mirror
+@pytest.mark.skipif(not MIRROR.exists(), reason=f"the mirror of real files ({MIRROR}) is not here")
+def test_real_assays_run_end_to_end_from_a_mirror_over_http(tmp_path: Path) -> None:
+    dms = yaml.safe_load((ROOT / "workflow/studies/dms.yaml").read_text())
+    names = ("YAP1_HUMAN_Araya_2012", "SPG1_STRSG_Olson_2014")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(MIRROR))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = dms | {
+            "datasets": {name: dms["datasets"][name] for name in names},
+            "splits": {"low_n": {"scheme": "low_n", "sizes": [24], "seeds": 1}},
+            "methods": {"additive": {}, "embedding_gp": {}, "zero_shot": {}, "fine_tune": {"epochs": 1}},
+            "mirror": f"http://127.0.0.1:{server.server_address[1]}",
+            "pathvars": {"results": "results"},
+        }
+        workspace = Workspace(tmp_path)
+        workspace.write(config)
+        workspace.snakemake()
+        server.shutdown()
+    page = (tmp_path / "results/report.html").read_text()
+    assert all(name in page for name in names)

@@ -1,0 +1,236 @@
+"""Variants of one wild type, and a Dataset: variants with their measured fitness; its CSV and its JSON record."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from multimep.mutations import Genotype, apply, check_residues, format_genotype, parse
+
+SPLIT_PREFIX = "split_"
+
+
+class DatasetError(ValueError):
+    """A table that cannot become a dataset; the message lists every fault."""
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Distinct genotypes of one wild type, without any measurement: what a predictor may see.
+
+    Attributes:
+        dataset: name of the dataset they belong to (a multitask model chooses its head by it).
+        wild_type: the sequence that positions refer to.
+        mutants: canonical genotype texts (``A23V:C45D``, ``WT``), each once.
+    """
+
+    dataset: str
+    wild_type: str
+    mutants: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse an unreadable wild type, a genotype in another spelling and a genotype given twice."""
+        check_residues(self.wild_type)
+        if len(set(self.mutants)) != len(self.mutants):
+            repeated = sorted({mutant for mutant in self.mutants if self.mutants.count(mutant) > 1})
+            raise DatasetError(f"{self.dataset}: genotypes given twice: {', '.join(repeated[:5])}")
+        for mutant, genotype in zip(self.mutants, self.genotypes, strict=True):
+            if format_genotype(genotype) != mutant:
+                raise DatasetError(f"{self.dataset}: {mutant!r} is not in canonical form ({format_genotype(genotype)})")
+
+    def __len__(self) -> int:
+        return len(self.mutants)
+
+    @cached_property
+    def genotypes(self) -> tuple[Genotype, ...]:
+        """The mutations of each variant, sorted by position."""
+        return tuple(map(parse, self.mutants))
+
+    @cached_property
+    def sequences(self) -> tuple[str, ...]:
+        """The full sequence of each variant; raises MutationError where a genotype does not fit the wild type."""
+        return tuple(apply(genotype, self.wild_type) for genotype in self.genotypes)
+
+    @cached_property
+    def depths(self) -> Int[np.ndarray, "n"]:
+        """Number of mutations of each variant (0 for the wild type)."""
+        return np.array([len(genotype) for genotype in self.genotypes], dtype=np.int64)
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """The row of each mutant."""
+        return {mutant: row for row, mutant in enumerate(self.mutants)}
+
+    def select(self, mutants: Iterable[str]) -> "Variants":
+        """The named variants in the given order; raises DatasetError for a mutant that is not here."""
+        wanted = tuple(mutants)
+        _require_known(self.dataset, wanted, self.row_of)
+        return Variants(self.dataset, self.wild_type, wanted)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Distinct variants of one wild type with one measured fitness each.
+
+    Attributes:
+        variants: the genotypes; `variants.dataset` is the name.
+        fitness: mean over replicates, in the unit of the source, shape (n,), finite.
+        std: standard deviation given by the source or found between replicates, NaN where unknown, shape (n,).
+        replicates: number of measurements behind each fitness, shape (n,).
+        group: type of protein (enzyme, binding, ...), the unit of "per group" models.
+        higher_is_better: False where a lower value is the better mutant.
+        splits: the source's own splits, name -> "train"/"test"/"" per variant.
+    """
+
+    variants: Variants
+    fitness: Float[np.ndarray, "n"]
+    std: Float[np.ndarray, "n"]
+    replicates: Int[np.ndarray, "n"]
+    group: str = "ungrouped"
+    higher_is_better: bool = True
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse columns of another length and a fitness that is not finite."""
+        columns: dict[str, Sized] = {
+            "fitness": self.fitness,
+            "std": self.std,
+            "replicates": self.replicates,
+            **self.splits,
+        }
+        for name, column in columns.items():
+            if len(column) != len(self.variants):
+                raise DatasetError(f"{self.name}: {len(column)} values of {name} for {len(self.variants)} variants")
+        if not np.isfinite(self.fitness).all():
+            first = self.variants.mutants[int(np.argmin(np.isfinite(self.fitness)))]
+            raise DatasetError(f"{self.name}: fitness of {first} is not finite")
+
+    def __len__(self) -> int:
+        return len(self.variants)
+
+    @property
+    def name(self) -> str:
+        """The name under which studies, files and heads know this dataset."""
+        return self.variants.dataset
+
+    @property
+    def wild_type(self) -> str:
+        """The wild-type sequence."""
+        return self.variants.wild_type
+
+    def select(self, mutants: Iterable[str]) -> "Dataset":
+        """The named rows in the given order; raises DatasetError for a mutant that is not here."""
+        variants = self.variants.select(mutants)
+        rows = np.array([self.variants.row_of[mutant] for mutant in variants.mutants], dtype=np.int64)
+        splits = {name: tuple(column[row] for row in rows) for name, column in self.splits.items()}
+        return dataclasses.replace(
+            self,
+            variants=variants,
+            fitness=self.fitness[rows],
+            std=self.std[rows],
+            replicates=self.replicates[rows],
+            splits=splits,
+        )
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a dataset beside its rows: written as JSON next to its CSV.
+
+    Attributes:
+        name, group, wild_type, higher_is_better: as in Dataset.
+        target, unit: what was measured.
+        counts: rows read, rows dropped, variants kept, replicates averaged.
+        depths: number of variants by number of mutations.
+        dropped: why rows were left out, reason -> number of rows.
+        sha256: checksum of each input file, file name -> hex digest.
+        licence, citation: as the source states them.
+        simulated: True for scans that multimep made itself.
+        notes: remarks of the reader (numbering, replicates that the source's split had on both sides, ...).
+    """
+
+    name: str
+    group: str
+    wild_type: str
+    higher_is_better: bool
+    target: str
+    unit: str
+    counts: Mapping[str, int]
+    depths: Mapping[str, int]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
+    citation: str = ""
+    simulated: bool = False
+    notes: Sequence[str] = ()
+
+
+def write(dataset: Dataset, record: Record, path: Path) -> None:
+    """Write `path` (CSV: mutant, fitness, std, replicates, split_*), whole, after the record beside it."""
+    table = pd.DataFrame(
+        {
+            "mutant": dataset.variants.mutants,
+            "fitness": dataset.fitness,
+            "std": dataset.std,
+            "replicates": dataset.replicates,
+        }
+    )
+    for name, column in dataset.splits.items():
+        table[SPLIT_PREFIX + name] = column
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(record_path(path), json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False) + "\n")
+    write_whole(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def read(path: Path) -> Dataset:
+    """Read a dataset written by `write`; the record must stand beside the CSV."""
+    record = read_record(path)
+    table = pd.read_csv(path, dtype={"mutant": str}, keep_default_na=False, na_values={"std": [""]})
+    splits = {
+        name.removeprefix(SPLIT_PREFIX): tuple(table[name]) for name in table.columns if name.startswith(SPLIT_PREFIX)
+    }
+    return Dataset(
+        Variants(record.name, record.wild_type, tuple(table["mutant"])),
+        table["fitness"].to_numpy(np.float64),
+        table["std"].to_numpy(np.float64),
+        table["replicates"].to_numpy(np.int64),
+        record.group,
+        record.higher_is_better,
+        splits,
+    )
+
+
+def read_record(path: Path) -> Record:
+    """The JSON record of the dataset whose CSV is `path`."""
+    fields: dict[str, Any] = json.loads(record_path(path).read_text(encoding="utf-8"))
+    return Record(**fields)
+
+
+def record_path(path: Path) -> Path:
+    """Where the record of the dataset CSV `path` stands."""
+    return path.with_suffix(".json")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` so that `path` either keeps its old content or has all of the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _require_known(name: str, mutants: Sequence[str], known: Mapping[str, int]) -> None:
+    missing = [mutant for mutant in mutants if mutant not in known]
+    if missing:
+        raise DatasetError(f"{name}: no such variants: {', '.join(missing[:5])}")

@@ -1,0 +1,207 @@
+"""Findings: all that a study has to tell, gathered from its files into one value; the report shows it."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from multimep import comparisons, predictions, tables
+from multimep import dataset as datasets
+from multimep import metrics as scores
+from multimep.dataset import Dataset, Record
+from multimep.drawing import MINUS, Interval
+from multimep.figures import Pairs
+from multimep.predictions import Predictions
+
+MAIN = "spearman"
+OVERSURE = 0.85  # a mean coverage of the 95 % intervals below this is worth a warning
+SHOWN = 300
+SAMPLE_SEED = 0
+
+
+class ReportError(ValueError):
+    """Files that do not make one study; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers come from: each mapping is shown as a list of names and values.
+
+    Attributes:
+        date: when the run ended, as text.
+        versions: multimep, Python, torch, Snakemake, ...
+        language_model: name, sha256, layer, ... of the PLM.
+        seeds: what was seeded with what.
+        machine: processors, memory, platform.
+        configuration: the configuration file of the run, word for word.
+    """
+
+    date: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    language_model: Mapping[str, str] = field(default_factory=dict)
+    seeds: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+    configuration: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One comparison: what was asked, the answer, its numbers in a sentence, their difference, and if it is decided."""
+
+    question: str
+    answer: str
+    sentence: str
+    difference: Interval
+    caption: str
+    decided: bool = False
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a study has to tell; verdicts, curves and warnings follow from the metrics.
+
+    Attributes:
+        title: name of the study.
+        question: what was asked, one paragraph.
+        metrics: dataset, split, method, fold, aggregation, metric, value, low, high, n.
+        records: what is known of each dataset, in the order of the study.
+        pairs: split -> (dataset, method) -> predicted and measured fitness of the variants asked, all folds together.
+        times: station, jobs, total and longest (s), memory (MB) from Snakemake's benchmark files.
+        baseline: the method that every other one is held against.
+        unscaled: methods that predict on another scale than the fitness: compared by rank, drawn without a 1:1 line.
+    """
+
+    title: str
+    question: str
+    metrics: pd.DataFrame
+    records: tuple[Record, ...]
+    provenance: Provenance
+    pairs: Mapping[str, Mapping[tuple[str, str], Pairs]] = field(default_factory=dict)
+    times: pd.DataFrame = field(default_factory=pd.DataFrame)
+    baseline: str = "additive"
+    unscaled: frozenset[str] = frozenset({"zero_shot"})
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """The methods in the order of the metrics, the baseline first (it has the neutral colour)."""
+        names = dict.fromkeys(map(str, self.metrics["method"]))
+        return tuple(sorted(names, key=lambda name: name != self.baseline))
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that a table can sum up: all but those with several training sizes."""
+        by_size = comparisons.low_n_splits(self.metrics)
+        return tuple(split for split in dict.fromkeys(map(str, self.metrics["split"])) if split not in by_size)
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """One row per split (of `splits`), dataset, method and metric, without what has no meaning for a method."""
+        found = tables.scores(self.metrics[self.metrics["split"].isin(self.splits)])
+        return tables.comparable(found, self.unscaled)
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """Spearman by training size: split, dataset, method, size, value, low, high; empty without such a split."""
+        return comparisons.learning_curves(self.metrics)
+
+    @cached_property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The three questions of the study, then the best method of every split."""
+        groups = {record.name: record.group for record in self.records}
+        answers = comparisons.seed_study(self.metrics, groups=groups)
+        asked = [_verdict(comparisons.QUESTIONS[name].text, answer) for name, answer in answers.items()]
+        return (*asked, *(verdict for split in self.splits if (verdict := self._best(split)) is not None))
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must not overlook: methods that do not beat the baseline, intervals that claim too much."""
+        coverage = self.scores[self.scores["metric"] == "coverage_95"].dropna(subset=["value"])
+        seen = coverage.groupby(["split", "method"], sort=False, as_index=False)["value"].mean()
+        unsure = [
+            f"{method} is too sure of itself ({split}): its 95 % intervals hold {share:.0%} of the measurements"
+            for split, method, share in zip(seen["split"], seen["method"], seen["value"], strict=True)
+            if share < OVERSURE
+        ]
+        return (*unsure, *comparisons.warnings(self.metrics, self.baseline))
+
+    def _best(self, split: str) -> Verdict | None:
+        """The method with the highest mean over datasets, held against the baseline."""
+        means = tables.means(tables.grid(tables.choose(self.scores, split, MAIN)))
+        ranked = sorted(means, key=lambda name: tables.goodness(MAIN, means[name].value), reverse=True)
+        if len(ranked) < 2:
+            return None
+        best, mean = ranked[0], f"mean {tables.measure(MAIN).title} {means[ranked[0]]}"
+        question = f"Which method is best on split {split}?"
+        if best == self.baseline or self.baseline not in means:
+            second = f"The next is {ranked[1]} with {means[ranked[1]]}."
+            return Verdict(question, f"{best}, {mean}", second, Interval(math.nan), "")
+        against = comparisons.compare(self.metrics, best, self.baseline, split=split, metric=MAIN)
+        return replace(_verdict(question, against), answer=f"{best}, {mean}")
+
+
+def gather(
+    title: str,
+    question: str,
+    *,
+    metrics: Sequence[Path],
+    dataset_files: Sequence[Path],
+    prediction_files: Mapping[tuple[str, str, str], Path],
+    benchmark_files: Mapping[str, Sequence[Path]],
+    provenance: Provenance,
+) -> Findings:
+    """Read the files of a study.
+
+    `dataset_files` are CSVs with their records beside them, `prediction_files` are keyed by (dataset, split, method),
+    `benchmark_files` by station. Raises ReportError where predictions name a dataset or a mutant that is not there.
+    """
+    records = tuple(datasets.read_record(path) for path in dataset_files)
+    measured = {record.name: datasets.read(path) for record, path in zip(records, dataset_files, strict=True)}
+    pairs: dict[str, dict[tuple[str, str], Pairs]] = {}
+    for (name, split, method), path in prediction_files.items():
+        if name not in measured:
+            raise ReportError(f"{path}: predictions for dataset {name!r}, which is not among the report's datasets")
+        pairs.setdefault(split, {})[name, method] = pair(predictions.read(path).values(), measured[name], str(path))
+    table = pd.concat([scores.read(path) for path in metrics], ignore_index=True)
+    times = pd.DataFrame([_station(name, paths) for name, paths in benchmark_files.items() if paths])
+    return Findings(title, question, table, records, provenance, pairs, times=times)
+
+
+def pair(folds: Iterable[Predictions], dataset: Dataset, where: str = "predictions") -> Pairs:
+    """Predicted and measured fitness joined by mutant, all folds together; of more than SHOWN a seeded sample."""
+    predicted = [(mutant, float(mean)) for fold in folds for mutant, mean in zip(fold.mutants, fold.mean, strict=True)]
+    unknown = [mutant for mutant, _ in predicted if mutant not in dataset.variants.row_of]
+    if unknown:
+        raise ReportError(
+            f"{where}: not in dataset {dataset.name}: {', '.join(unknown[:5])}; make the predictions again"
+        )
+    ordered = sorted(predicted)
+    rows = np.sort(np.random.default_rng(SAMPLE_SEED).permutation(len(ordered))[:SHOWN])
+    mutants = tuple(ordered[row][0] for row in rows)
+    measured = dataset.select(dict.fromkeys(mutants))
+    fitness = dict(zip(measured.variants.mutants, measured.fitness.tolist(), strict=True))
+    means = np.array([ordered[row][1] for row in rows])
+    return Pairs(mutants, means, np.array([fitness[mutant] for mutant in mutants]), len(predicted))
+
+
+def _verdict(question: str, found: comparisons.Comparison) -> Verdict:
+    difference = Interval(found.mean, found.low, found.high)
+    decided = found.verdict.startswith(f"{found.method} is ")
+    answer = found.verdict if decided else found.verdict.capitalize() if found.differences else "Not asked"
+    return Verdict(question, answer, found.sentence, difference, f"{found.method} {MINUS} {found.baseline}", decided)
+
+
+def _station(name: str, paths: Sequence[Path]) -> dict[str, object]:
+    """Jobs, seconds and memory (MB) of one station; Snakemake writes "-" or "NA" where it saw a job too briefly."""
+    jobs = pd.concat([pd.read_csv(path, sep="\t", na_values=["-", "NA"]) for path in paths])
+    seconds, memory = jobs["s"].astype(float), jobs["max_rss"].astype(float)
+    return {
+        "station": name,
+        "jobs": len(jobs),
+        "total": seconds.sum(),
+        "longest": seconds.max(),
+        "memory": memory.max(),
+    }

@@ -1,0 +1,227 @@
+"""A protein language model (PLM): tokens, hidden states and log-probabilities of an ESM-2 model.
+
+Everything that multimep asks of a PLM passes through `LanguageModel`; fair-esm supplies the network. The columns of
+every table over amino acids stand in the order of `mutations.AMINO_ACIDS`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import esm
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from multimep import checkpoints
+from multimep.mutations import AMINO_ACIDS, Genotype, check_residues
+
+MINI = Path(__file__).parent / "mini" / "mini.safetensors"
+MAX_LENGTH = 1022  # ESM-2 was trained on at most 1024 tokens: BOS, 1022 residues, EOS
+
+Precision = Literal["fp32", "bf16"]
+
+ALPHABET = esm.data.Alphabet.from_architecture("ESM-1b")
+AMINO_ACID_TOKENS = np.array([ALPHABET.get_idx(letter) for letter in AMINO_ACIDS])
+_TOKEN_OF_BYTE = np.full(256, ALPHABET.unk_idx)
+_TOKEN_OF_BYTE[np.frombuffer(AMINO_ACIDS.encode(), np.uint8)] = AMINO_ACID_TOKENS
+
+
+class LanguageModelError(ValueError):
+    """Sequences that the language model cannot take; the message names the length or letter and the limit."""
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """An ESM-2 model in eval mode; `sha256` is the hash of its file and `precision` that of its matrix products."""
+
+    name: str
+    sha256: str
+    model: esm.ESM2
+    precision: Precision = "fp32"
+    device: str = "cpu"
+
+    @property
+    def width(self) -> int:
+        """Features per residue."""
+        return int(self.model.embed_dim)
+
+    @property
+    def layers(self) -> int:
+        """Transformer layers."""
+        return int(self.model.num_layers)
+
+    @property
+    def max_length(self) -> int:
+        """The longest sequence in residues; a longer one is refused, never cut."""
+        return MAX_LENGTH
+
+    def tokens(self, sequences: Sequence[str]) -> Int[Tensor, "batch tokens"]:
+        """BOS, the residues and EOS of sequences of one length: length + 2 tokens; else LanguageModelError."""
+        _check_sequences(sequences)
+        letters = np.frombuffer("".join(sequences).encode(), np.uint8).reshape(len(sequences), -1)
+        tokens = np.pad(_TOKEN_OF_BYTE[letters], ((0, 0), (1, 1)))
+        tokens[:, 0], tokens[:, -1] = ALPHABET.cls_idx, ALPHABET.eos_idx
+        return torch.from_numpy(tokens).to(self.device)
+
+    def hidden_states(self, sequences: Sequence[str], layer: int | None = None) -> Float[Tensor, "batch length width"]:
+        """The states of the residues (no BOS, no EOS) after `layer`, in fp32.
+
+        Layer 0 is the embedding; the default is the last one, after the final layer norm, as fair-esm counts them.
+        """
+        layer = self.layers if layer is None else layer
+        if not 0 <= layer <= self.layers:
+            raise LanguageModelError(f"{self.name} has layers 0 to {self.layers}, not {layer}")
+        output = self._forward(self.tokens(sequences), layer)
+        states: Tensor = output["representations"][layer]
+        return states[:, 1:-1].float()
+
+    def log_probabilities(self, sequences: Sequence[str]) -> Float[Tensor, "batch length 20"]:
+        """Log-softmax over the twenty amino acids (columns as in AMINO_ACIDS) at every residue, nothing masked."""
+        return self._log_probabilities(self.tokens(sequences))
+
+    def wild_type_marginals(self, wild_type: str) -> Float[Tensor, "length 20"]:
+        """Log-probabilities at every residue with the whole wild type in sight: one forward pass."""
+        return self.log_probabilities([wild_type])[0]
+
+    def masked_marginals(self, wild_type: str, batch_size: int = 32) -> Float[Tensor, "length 20"]:
+        """Log-probabilities at every residue with that residue masked: one masked copy per residue, in batches."""
+        tokens = self.tokens([wild_type])[0]
+        positions = torch.arange(1, len(tokens) - 1, device=self.device)
+        return torch.cat([self._masked_at(tokens, chunk) for chunk in torch.split(positions, batch_size)])
+
+    def _masked_at(self, tokens: Int[Tensor, " tokens"], positions: Int[Tensor, " batch"]) -> Float[Tensor, "batch 20"]:
+        rows = torch.arange(len(positions), device=self.device)
+        masked = tokens.repeat(len(positions), 1)
+        masked[rows, positions] = ALPHABET.mask_idx
+        return self._log_probabilities(masked)[rows, positions - 1]
+
+    def _log_probabilities(self, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch length 20"]:
+        columns = torch.from_numpy(AMINO_ACID_TOKENS).to(self.device)
+        logits = self._forward(tokens)["logits"][:, 1:-1].float()
+        # log p(a | i) = z_ia - log sum_b exp z_ib, over the twenty amino acids only
+        return torch.log_softmax(logits[..., columns], dim=-1)
+
+    @torch.no_grad()
+    def _forward(self, tokens: Int[Tensor, "batch tokens"], *layers: int) -> dict[str, Any]:
+        with autocast(self.device, self.precision):
+            output: dict[str, Any] = self.model(tokens, repr_layers=layers)
+        return output
+
+
+def autocast(device: str, precision: Precision) -> torch.autocast:
+    """The context in which matrix products run in `precision`; parameters and layer norms stay in fp32."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def encode(model: esm.ESM2, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
+    """The hidden states that `model.lm_head` reads, of tokens without padding: fair-esm's forward, made for training.
+
+    The same function of the same parameters in batch-major order with fused projections; several times as fast.
+    """
+    x: Tensor = _embed(model, tokens)
+    rotation = _rotation(model, tokens.shape[1])
+    for layer in model.layers:
+        x = x + _attend(layer.self_attn, layer.self_attn_layer_norm(x), rotation)
+        x = x + layer.fc2(functional.gelu(layer.fc1(layer.final_layer_norm(x))))
+    hidden: Tensor = model.emb_layer_norm_after(x)
+    return hidden
+
+
+def _embed(model: esm.ESM2, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
+    x: Tensor = model.embed_tokens(tokens)
+    if not model.token_dropout:
+        return x
+    # masked embeddings are zero; the others are scaled by (1 - 0.15 * 0.8) / (1 - observed share of masks)
+    masked = tokens == ALPHABET.mask_idx
+    scale = (1 - 0.15 * 0.8) / (1 - masked.float().mean(-1))
+    scaled: Tensor = x.masked_fill(masked[..., None], 0.0) * scale[:, None, None]
+    return scaled
+
+
+def _rotation(model: esm.ESM2, length: int) -> tuple[Tensor, Tensor]:
+    # angle of position t and pair i: t * 10000^(-2i/d)
+    frequencies = model.layers[0].self_attn.rot_emb.inv_freq
+    angles = torch.outer(torch.arange(length, device=frequencies.device, dtype=frequencies.dtype), frequencies)
+    angles = torch.cat((angles, angles), dim=-1)
+    return angles.cos(), angles.sin()
+
+
+def _attend(
+    attention: esm.multihead_attention.MultiheadAttention,
+    x: Float[Tensor, "batch tokens width"],
+    rotation: tuple[Tensor, Tensor],
+) -> Float[Tensor, "batch tokens width"]:
+    projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+    weight = torch.cat([projection.weight for projection in projections])
+    bias = torch.cat([projection.bias for projection in projections])
+    heads = functional.linear(x, weight, bias).view(*x.shape[:2], 3, attention.num_heads, attention.head_dim)
+    q, k, v = heads.permute(2, 0, 3, 1, 4)
+    # softmax(q k' / sqrt d) v, written out: on CPUs faster than the fused kernel at these sizes
+    q, k = _rotate(q * attention.scaling, *rotation), _rotate(k, *rotation)
+    mixed = torch.softmax(q @ k.transpose(-1, -2), dim=-1) @ v
+    projected: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
+    return projected
+
+
+def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    first, second = x.chunk(2, dim=-1)
+    turned = torch.cat((-second, first), dim=-1)
+    return x * cosine.to(x.dtype) + turned * sine.to(x.dtype)
+
+
+def _check_sequences(sequences: Sequence[str]) -> None:
+    lengths = sorted({len(sequence) for sequence in sequences})
+    if len(lengths) != 1 or lengths[0] == 0:
+        raise LanguageModelError(f"sequences of one length above zero are needed, these have lengths {lengths}")
+    if lengths[0] > MAX_LENGTH:
+        raise LanguageModelError(
+            f"a sequence of {lengths[0]} residues exceeds the {MAX_LENGTH} of ESM-2; choose the domain that was mutated"
+        )
+    for sequence in sequences:
+        check_residues(sequence)
+
+
+def load(
+    name: str,
+    *,
+    directory: Path | None = None,
+    cache: Path | None = None,
+    mirror: str | None = None,
+    sha256: str | None = None,
+    precision: Precision = "fp32",
+    device: str = "cpu",
+) -> LanguageModel:
+    """Load ``mini`` (shipped with the package), a checkpoint of `checkpoints.CHECKPOINTS` or a .pt/.safetensors file.
+
+    A named checkpoint is looked for as `directory`/NAME.pt, then downloaded to `cache` and verified. bf16 halves the
+    time where the processor has it. Raises CheckpointError with the remedy.
+    """
+    if name == "mini":
+        path, expected = MINI, sha256
+    else:
+        path, expected = checkpoints.locate(name, directory=directory, cache=cache, mirror=mirror, sha256=sha256)
+    model, found = checkpoints.read(path, expected)
+    return LanguageModel(name, found, model.to(device), precision, device)
+
+
+def scores(
+    log_probabilities: Float[np.ndarray, "length 20"], genotypes: Sequence[Genotype]
+) -> Float[np.ndarray, " variants"]:
+    """The zero-shot score of each genotype: how much likelier its residues are than the wild type's, in nats."""
+    column = {letter: index for index, letter in enumerate(AMINO_ACIDS)}
+    # s(g) = sum over mutations of log p(substitute | position) - log p(reference | position)
+    return np.array(
+        [
+            sum(
+                log_probabilities[m.position - 1, column[m.substitute]]
+                - log_probabilities[m.position - 1, column[m.reference]]
+                for m in genotype
+            )
+            for genotype in genotypes
+        ],
+        dtype=float,
+    )

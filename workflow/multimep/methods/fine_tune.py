@@ -1,0 +1,92 @@
+"""fine_tune: for each dataset its own copy of the PLM, trained whole with a fresh linear head (the seed study's)."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from multimep import fine_tuning
+from multimep.dataset import Dataset, Variants
+from multimep.embedder import Embedder
+from multimep.fine_tuning import FineTuned, FineTuningError, Head, Training, trunk_parameters
+from multimep.language_model import LanguageModel
+from multimep.methods.method import FitError, State, only
+from multimep.predictions import Predictions, without_std
+
+TRUNK, HEAD = "trunk/", "head/"  # prefixes of the stored arrays' names
+
+
+@dataclass(frozen=True)
+class FineTune(Training):
+    """One fine-tuned model per dataset; its settings are those of `Training`."""
+
+    joint: ClassVar[bool] = False
+
+    def fit(self, train: Sequence[Dataset], embedder: Embedder, seed: int) -> "FineTunedPredictor":
+        """Fine-tune on the one dataset; raises FitError without rows. A constant fitness is predicted as it is."""
+        return fit([only(train)], embedder, self, seed)
+
+    def restore(self, state: State, embedder: Embedder) -> "FineTunedPredictor":
+        """The predictor whose `state` this is; raises FineTuningError for another language model."""
+        return restore(state, embedder.language_model)
+
+
+@dataclass(frozen=True)
+class FineTunedPredictor:
+    """A fine-tuned model of one dataset or of several; it gives no uncertainty."""
+
+    tuned: FineTuned
+
+    def predict(self, variants: Variants) -> Predictions:
+        """Means alone; raises FineTuningError for a dataset that was not among those taught."""
+        return without_std(variants.mutants, self.tuned.predict(variants))
+
+    def state(self) -> State:
+        """Every trained layer (float32), every head (float64), and the language model that they came from."""
+        trunk = self.tuned.trunk
+        layers = {TRUNK + name: value.cpu().numpy() for name, value in trunk_parameters(trunk.model).items()}
+        heads = {HEAD + name: _head_array(head) for name, head in self.tuned.heads.items()}
+        facts = {"language_model": trunk.name, "sha256": trunk.sha256, "precision": trunk.precision}
+        return State(layers | heads, facts)
+
+
+def fit(train: Sequence[Dataset], embedder: Embedder, settings: Training, seed: int) -> FineTunedPredictor:
+    """Fine-tune one model on all the datasets; raises FitError where there are none or one has no rows."""
+    empty = [part.name for part in train if not len(part)]
+    if empty or not train:
+        raise FitError(f"fine-tuning needs training rows, there are none for {', '.join(empty) or 'any dataset'}")
+    return FineTunedPredictor(fine_tuning.fine_tune(embedder.language_model, train, settings, seed))
+
+
+def restore(state: State, language_model: LanguageModel) -> FineTunedPredictor:
+    """The predictor whose `state` this is; raises FineTuningError for another language model."""
+    facts = state.facts
+    if facts["sha256"] != language_model.sha256:
+        raise FineTuningError(
+            f"fine-tuned from {facts['language_model']} (sha256 {facts['sha256']}), "
+            f"the language model at hand is {language_model.name} (sha256 {language_model.sha256})"
+        )
+    model = copy.deepcopy(language_model.model).requires_grad_(False)
+    for name, value in trunk_parameters(model).items():
+        value.copy_(torch.from_numpy(state.arrays[TRUNK + name]))
+    trunk = replace(language_model, model=model, precision=facts["precision"])
+    return FineTunedPredictor(FineTuned(trunk, _heads(state.arrays, trunk.device)))
+
+
+def _heads(arrays: Mapping[str, np.ndarray], device: str) -> dict[str, Head]:
+    names = sorted(name.removeprefix(HEAD) for name in arrays if name.startswith(HEAD))
+    return {name: _head(arrays[HEAD + name], device) for name in names}
+
+
+def _head_array(head: Head) -> Float[np.ndarray, " width+3"]:
+    # weight, bias, mean, scale
+    return np.concatenate([head.weight.cpu().numpy(), np.array([head.bias.item(), head.mean, head.scale])])
+
+
+def _head(values: Float[np.ndarray, " width+3"], device: str) -> Head:
+    layer = torch.tensor(values[:-2], dtype=torch.float32, device=device)
+    return Head(layer[:-1], layer[-1], float(values[-2]), float(values[-1]))

@@ -1,0 +1,77 @@
+"""A fitted predictor as one safetensors file: named arrays, and a JSON header that says what they are."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from multimep.embedder import Embedder
+from multimep.methods.method import Method, Predictor, State
+
+FORMAT = 1
+
+
+class PredictorFileError(ValueError):
+    """A file that is not a predictor that this version can read; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a predictor file says of itself.
+
+    Attributes:
+        method: name in METHODS.
+        settings: of the method.
+        language_model: name of the language model it was fitted with.
+        datasets: name -> wild type of the datasets that taught it.
+        version: of multimep.
+    """
+
+    method: str
+    settings: dict[str, Any]
+    language_model: str
+    datasets: dict[str, str]
+    version: str
+
+
+def save(predictor: Predictor, header: Header, path: Path) -> None:
+    """Write the predictor, whole or not at all."""
+    state = predictor.state()
+    metadata = {
+        "format": str(FORMAT),
+        "header": json.dumps(dataclasses.asdict(header)),
+        "facts": json.dumps(dict(state.facts)),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file({name: np.ascontiguousarray(array) for name, array in state.arrays.items()}, partial, metadata)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_header(path: Path) -> Header:
+    """Who made this predictor, from what; raises PredictorFileError for any other file."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise PredictorFileError(f"{path} is not a predictor file ({error}); make one with `multimep fit`") from error
+    if metadata.get("format") != str(FORMAT) or "header" not in metadata:
+        raise PredictorFileError(f"{path} is not a predictor of format {FORMAT}; fit it again with `multimep fit`")
+    return Header(**json.loads(metadata["header"]))
+
+
+def load(path: Path, method: Method, embedder: Embedder) -> Predictor:
+    """The predictor in `path`, given its method (see `read_header`) and a door to the same language model."""
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        facts = json.loads(file.metadata()["facts"])
+    return method.restore(State(arrays, facts), embedder)

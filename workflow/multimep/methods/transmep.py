@@ -1,0 +1,68 @@
+"""transmep: the published algorithm of TransMEP (strodel-group/TransMEP, MIT), for side-by-side comparison."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from multimep.dataset import Dataset
+from multimep.embedder import Embedder
+from multimep.gaussian_process import Hyperparameters, condition, holdout_errors, holdouts, squared_distances
+from multimep.methods import kernel_predictor
+from multimep.methods.features import FEATURES
+from multimep.methods.kernel_predictor import KernelPredictor
+from multimep.methods.method import State, only
+from multimep.methods.scaling import scaling_of
+
+
+@dataclass(frozen=True)
+class TransMEP:
+    """Kernel ridge regression with unit signal variance, alpha and gamma from a grid by repeated holdout.
+
+    All defaults are TransMEP's own. Targets are centred and scaled; distances are divided by the number
+    of features; the posterior standard deviation is that of the GP with unit signal variance and noise alpha.
+
+    Attributes:
+        features: `flattened` per-residue embeddings as published, or `one_hot` to compare without a language model.
+        alpha_min, alpha_max, alpha_steps: logarithmic grid of the noise variance.
+        gamma_min, gamma_max, gamma_steps: logarithmic grid of the inverse squared length scale.
+        repeats: random holdouts per grid point.
+        holdout: share of the training rows held out each time.
+    """
+
+    features: Literal["flattened", "one_hot"] = "flattened"
+    alpha_min: float = 1e-4
+    alpha_max: float = 1e5
+    alpha_steps: int = 50
+    gamma_min: float = 1e-3
+    gamma_max: float = 1e6
+    gamma_steps: int = 50
+    repeats: int = 1000
+    holdout: float = 0.1
+    joint: ClassVar[bool] = False
+
+    def fit(self, train: Sequence[Dataset], embedder: Embedder, seed: int) -> KernelPredictor:
+        """Grid search on the training rows, then one fit on all of them."""
+        data = only(train)
+        canonical = data.select(sorted(data.variants.mutants))
+        scaling = scaling_of(canonical)
+        rows, targets = FEATURES[self.features](canonical.variants, embedder), scaling.apply(canonical.fitness)
+        distances = squared_distances(rows, rows)
+        hyperparameters = self.search(distances, targets, seed)
+        return KernelPredictor(
+            self.features, rows, targets, condition(distances, targets, hyperparameters), scaling, embedder
+        )
+
+    def search(self, distances: np.ndarray, targets: np.ndarray, seed: int) -> Hyperparameters:
+        """The grid point with the lowest mean squared holdout error."""
+        alphas = np.geomspace(self.alpha_min, self.alpha_max, self.alpha_steps)
+        gammas = np.geomspace(self.gamma_min, self.gamma_max, self.gamma_steps)
+        held = holdouts(len(targets), self.holdout, self.repeats, seed)
+        errors = holdout_errors(distances, targets, alphas, gammas, held)
+        row, column = np.unravel_index(np.nanargmin(errors), errors.shape)
+        return Hyperparameters(float(gammas[column]), 1.0, float(alphas[row]))
+
+    def restore(self, state: State, embedder: Embedder) -> KernelPredictor:
+        """The predictor whose state this is."""
+        return kernel_predictor.restore(state, embedder)

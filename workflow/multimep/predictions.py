@@ -1,0 +1,91 @@
+"""Predictions: mean and standard deviation per variant; their file."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from multimep.dataset import write_whole
+
+COLUMNS = ("fold", "mutant", "mean", "std", "noisy_std")
+
+
+class PredictionsError(ValueError):
+    """Predictions that do not fit together; the message names both sides."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a predictor says of variants, joined to anything else by the mutant text alone.
+
+    Attributes:
+        mutants: canonical genotype texts, each once.
+        mean: predicted fitness in the unit of the training data, shape (n,), finite.
+        std: standard deviation of the latent fitness (how unsure of the true value), shape (n,), positive or all NaN.
+        noisy_std: standard deviation of a new measurement (latent and noise), shape (n,), positive or all NaN.
+    """
+
+    mutants: tuple[str, ...]
+    mean: Float[np.ndarray, "n"]
+    std: Float[np.ndarray, "n"]
+    noisy_std: Float[np.ndarray, "n"]
+
+    def __post_init__(self) -> None:
+        """Refuse unequal lengths, repeated mutants, means that are not finite and standard deviations <= 0."""
+        lengths = {len(self.mutants), len(self.mean), len(self.std), len(self.noisy_std)}
+        if len(lengths) != 1 or len(set(self.mutants)) != len(self.mutants):
+            raise PredictionsError(
+                f"{len(self.mutants)} mutants (distinct: {len(set(self.mutants))}), columns of length {sorted(lengths)}"
+            )
+        if not np.isfinite(self.mean).all():
+            raise PredictionsError(f"the mean of {self.mutants[int(np.argmin(np.isfinite(self.mean)))]} is not finite")
+        for name, column in (("std", self.std), ("noisy_std", self.noisy_std)):
+            if not (np.isnan(column).all() or (column > 0).all()):
+                raise PredictionsError(f"{name} must be positive for every variant or NaN for all")
+
+    def __len__(self) -> int:
+        return len(self.mutants)
+
+    def select(self, mutants: Iterable[str]) -> "Predictions":
+        """The rows of the named mutants, in the given order."""
+        row_of = {mutant: row for row, mutant in enumerate(self.mutants)}
+        wanted = tuple(mutants)
+        missing = [mutant for mutant in wanted if mutant not in row_of]
+        if missing:
+            raise PredictionsError(f"no prediction for {', '.join(missing[:5])}")
+        rows = np.array([row_of[mutant] for mutant in wanted], dtype=np.int64)
+        return Predictions(wanted, self.mean[rows], self.std[rows], self.noisy_std[rows])
+
+
+def without_std(mutants: Sequence[str], mean: Float[np.ndarray, "n"]) -> Predictions:
+    """Predictions of a method that gives no uncertainty."""
+    unknown = np.full(len(mutants), np.nan)
+    return Predictions(tuple(mutants), np.asarray(mean, dtype=np.float64), unknown, unknown)
+
+
+def write(folds: Sequence[tuple[str, Predictions]], path: Path) -> None:
+    """Write one CSV (fold, mutant, mean, std, noisy_std) for the named folds, whole or not at all."""
+    tables = [
+        pd.DataFrame(
+            {"fold": fold, "mutant": part.mutants, "mean": part.mean, "std": part.std, "noisy_std": part.noisy_std}
+        )
+        for fold, part in folds
+    ]
+    table = pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
+    write_whole(path, table.to_csv(index=False, columns=list(COLUMNS), lineterminator="\n", float_format="%.9g"))
+
+
+def read(path: Path) -> dict[str, Predictions]:
+    """The predictions of every fold of a file written by `write`, in its order."""
+    table = pd.read_csv(
+        path, dtype={"fold": str, "mutant": str}, keep_default_na=False, na_values={"std": [""], "noisy_std": [""]}
+    )
+    return {
+        str(fold): Predictions(
+            tuple(rows["mutant"]), *(rows[column].to_numpy(np.float64) for column in ("mean", "std", "noisy_std"))
+        )
+        for fold, rows in table.groupby("fold", sort=False)
+    }

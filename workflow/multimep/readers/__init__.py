@@ -1,0 +1,1 @@
+"""One reader per layout of source files: bytes in, measurements or the list of every fault out."""

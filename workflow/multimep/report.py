@@ -1,0 +1,285 @@
+"""The report: one self-contained HTML page, verdicts first, every figure inline, no network, no other file.
+
+Text that came from a file (names, citations, warnings, the configuration) is escaped by the template, which escapes
+everything, and by the pen of the figures.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from multimep import figures, tables
+from multimep.comparisons import learning_curve
+from multimep.dataset import Record, write_whole
+from multimep.drawing import Interval, colour, decimal, soft
+from multimep.findings import MAIN, SHOWN, Findings, Provenance, Verdict
+
+SECTIONS = {
+    "verdicts": "Verdicts",
+    "warnings": "Warnings",
+    "accuracy": "Methods by dataset",
+    "curves": "Learning curves",
+    "scatter": "Predictions",
+    "calibration": "Calibration",
+    "datasets": "Datasets",
+    "provenance": "Provenance",
+    "reading": "How to read",
+}
+FEW_WARNINGS = 6  # shown at once, the others on a click
+NOMINAL = {"coverage_50": 0.5, "coverage_80": 0.8, "coverage_95": 0.95}
+CALIBRATION = (
+    "Across: what the predicted 50, 80 and 95 % intervals claim; up: the share of measurements that lie inside them. "
+    "Faint: one dataset; strong: the mean. On the dashed line a method is as sure as it should be; below it, too sure."
+)
+READING = {
+    "Interval": "[low, high]: 95 %. In a cell of the table (hover): bootstrap over variants; of a mean or difference: "
+    "bootstrap over datasets, which is somewhat too narrow for few of them (six: about 90 %).",
+    "Out of fold": "every prediction is of a variant that its model has not learnt from.",
+    "Colour of a cell": "from the worst (none) to the best method of its column.",
+}
+
+
+def render(findings: Findings) -> str:
+    """The page as text."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("multimep", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["soft"] = soft
+    return environment.get_template("report.html.jinja").render(
+        findings=findings, sections=SECTIONS.items(), **_views(findings)
+    )
+
+
+def write(findings: Findings, path: Path) -> None:
+    """Write the page to `path`, whole or not at all."""
+    write_whole(path, render(findings))
+
+
+def _views(findings: Findings) -> dict[str, object]:
+    score_tables = [
+        tables.score_table(chosen, findings.methods, findings.baseline)
+        for split in findings.splits
+        for metric in tables.MEASURES
+        if (chosen := tables.choose(findings.scores, split, metric))["value"].notna().any()
+    ]
+    shown = list(dict.fromkeys(table.metric for table in score_tables))
+    return {
+        "scope": _scope(findings),
+        "few": FEW_WARNINGS,
+        "simulated": _simulated(findings.records),
+        "verdicts": _verdicts(findings.verdicts),
+        "tables": score_tables,
+        "metrics": [{"name": metric, "title": tables.measure(metric).title} for metric in shown],
+        "splits": findings.splits,
+        "baseline": findings.baseline,
+        "dot_plots": [_dot_plot(findings, split) for split in findings.splits],
+        "curves": [_curve(findings, part) for _, part in findings.curves.groupby("split", sort=False)]
+        if len(findings.curves)
+        else [],
+        "scatter": _scatter(findings),
+        "calibrations": _calibrations(findings),
+        "calibration_caption": CALIBRATION,
+        "datasets": [_dataset(record) for record in findings.records],
+        "provenance": _provenance(findings.provenance),
+        "times": [_time(row) for row in findings.times.to_dict("records")],
+        "definitions": READING
+        | _other_scale(findings)
+        | {tables.measure(metric).title: tables.measure(metric).definition for metric in shown},
+    }
+
+
+def _scope(findings: Findings) -> str:
+    counts = (len(findings.methods), len(findings.records), len(dict.fromkeys(findings.metrics["split"])))
+    variants = sum(sum(record.depths.values()) for record in findings.records)
+    parts = [
+        f"{count} {noun}{'' if count == 1 else 's'}"
+        for count, noun in zip(counts, ("method", "dataset", "split"), strict=True)
+    ]
+    return f"{', '.join(parts)}, {variants:,} measured variants."
+
+
+def _other_scale(findings: Findings) -> dict[str, str]:
+    text = "predicts on a scale of its own, so it is compared by rank: errors such as RMSE mean nothing for it."
+    return {method: text for method in findings.methods if method in findings.unscaled}
+
+
+def _simulated(records: Sequence[Record]) -> str:
+    names = [record.name for record in records if record.simulated]
+    if not names:
+        return ""
+    if len(names) == len(records):
+        return "Every measurement on this page was simulated by multimep: it tests the pipeline, not real proteins."
+    return f"The measurements of {', '.join(names)} were simulated by multimep and say nothing about real proteins."
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
+    # one axis for all whiskers, so that their lengths can be compared
+    reach = max([abs(end) for verdict in verdicts for end in verdict.difference.ends], default=0.0) * 1.1 or 1.0
+    return [
+        {
+            "question": verdict.question,
+            "answer": verdict.answer,
+            "sentence": verdict.sentence,
+            "caption": verdict.caption,
+            "figure": figures.whisker(verdict.difference, reach, verdict.caption, decided=verdict.decided)
+            if verdict.difference.ends
+            else "",
+        }
+        for verdict in verdicts
+    ]
+
+
+def _dot_plot(findings: Findings, split: str) -> dict[str, object]:
+    cells = tables.grid(tables.choose(findings.scores, split, MAIN))
+    means = tables.means(cells)
+    rows = [
+        figures.Row(
+            name, findings.methods.index(name), mean, {d: cell.value for (m, d), cell in cells.items() if m == name}
+        )
+        for name, mean in sorted(means.items(), key=lambda item: -tables.goodness(MAIN, item[1].value))
+    ]
+    reference = means.get(findings.baseline, Interval(math.nan)).value
+    dashed = f"dashed: {findings.baseline}"
+    caption = f"Strong dot: mean over datasets with its 95 % interval; faint dots: single datasets; {dashed}."
+    return {
+        "title": f"Mean {_title()} on split {split}",
+        "figure": figures.dot_plot(rows, _title(), reference),
+        "caption": caption,
+    }
+
+
+def _title() -> str:
+    return tables.measure(MAIN).title
+
+
+def _curve(findings: Findings, curves: pd.DataFrame) -> dict[str, object]:
+    split = str(curves["split"].iloc[0])
+    by_dataset = {str(name): _series(findings, part) for name, part in curves.groupby("dataset", sort=False)}
+    mean = _series(findings, learning_curve(findings.metrics, split, MAIN).rename(columns={"mean": "value"}))
+    shown = [one for series in (mean, *by_dataset.values()) for one in series]
+    every = [end for one in shown for interval in one.points.values() for end in interval.ends]
+    room = (min(every), max(every)) if every else (0.0, 1.0)
+    caption = (
+        "Mean: over datasets, with its 95 % interval. Below: every dataset, mean, lowest and highest of its training "
+        "sets. "
+        "Lines are moved sideways by a few pixels so that their intervals do not hide each other."
+    )
+    return {
+        "title": f"{_title()} by number of variants to learn from, mean over datasets (split {split})",
+        "figure": figures.learning_chart(mean, _title(), room),
+        "legend": [(one.name, colour(one.place)) for one in mean],
+        "multiples": [
+            {"title": name, "figure": figures.small_learning_chart(series, f"{name}: {_title()}", room)}
+            for name, series in by_dataset.items()
+        ],
+        "caption": caption,
+    }
+
+
+def _series(findings: Findings, curves: pd.DataFrame) -> list[figures.Series]:
+    found: dict[str, dict[float, Interval]] = {}
+    for row in curves.to_dict("records"):
+        points = found.setdefault(str(row["method"]), {})
+        points[float(row["size"])] = Interval(float(row["value"]), float(row["low"]), float(row["high"]))
+    return [
+        figures.Series(name, findings.methods.index(name), found[name]) for name in findings.methods if name in found
+    ]
+
+
+def _scatter(findings: Findings) -> dict[str, object] | None:
+    split = next((split for split in findings.splits if split in findings.pairs), None)
+    if split is None:
+        return None
+    panels = findings.pairs[split]
+    methods = [method for method in findings.methods if any(method == m for _, m in panels)]
+    names = dict.fromkeys(name for name, _ in panels)
+    cells = tables.grid(tables.choose(findings.scores, split, MAIN))
+    rows = [
+        {"dataset": name, "panels": [_panel(findings, name, method, panels, cells) for method in methods]}
+        for name in names
+    ]
+    return {"methods": methods, "rows": rows, "caption": _scatter_caption(findings, split, panels.values())}
+
+
+def _panel(
+    findings: Findings,
+    name: str,
+    method: str,
+    panels: Mapping[tuple[str, str], figures.Pairs],
+    cells: Mapping[tuple[str, str], Interval],
+) -> str:
+    if (name, method) not in panels:
+        return ""
+    value = decimal(cells[method, name].value, 2) if (method, name) in cells else ""
+    label = f"{method} on {name}: measured against predicted fitness, {_title()} {value}"
+    place, same = findings.methods.index(method), method not in findings.unscaled
+    return figures.scatter(panels[name, method], place, value, label, same_scale=same)
+
+
+def _scatter_caption(findings: Findings, split: str, panels: Any) -> str:
+    most = max(pairs.total for pairs in panels)
+    sample = f" At most {SHOWN} variants per panel are drawn, a seeded sample." if most > SHOWN else ""
+    own = [method for method in findings.methods if method in findings.unscaled]
+    scale = f" {', '.join(own)} predicts on a scale of its own: no 1:1 line there." if own else ""
+    return (
+        f"Split {split}, out of fold: measured (up) against predicted (right). Dashed: 1:1. The number is the "
+        f"{_title()} over all variants. Ringed: the farthest off in rank; hover for their names.{sample}{scale}"
+    )
+
+
+def _calibrations(findings: Findings) -> list[dict[str, object]]:
+    """A panel per method that states its uncertainty, on the first split."""
+    scores, split = findings.scores.dropna(subset=["value"]), next(iter(findings.splits), "")
+    chosen = scores[(scores["split"] == split) & scores["metric"].isin(NOMINAL)]
+    found: list[dict[str, object]] = []
+    for place, method in enumerate(findings.methods):
+        part = chosen[chosen["method"] == method]
+        lines = {
+            str(name): {
+                NOMINAL[metric]: float(value) for metric, value in zip(rows["metric"], rows["value"], strict=True)
+            }
+            for name, rows in part.groupby("dataset", sort=False)
+        }
+        if lines:
+            mean = {NOMINAL[str(metric)]: float(values.mean()) for metric, values in part.groupby("metric")["value"]}
+            found.append({"title": method, "figure": figures.calibration(lines, mean, place, f"{method}, coverage")})
+    return found
+
+
+def _dataset(record: Record) -> dict[str, object]:
+    shown = {field: getattr(record, field) for field in record.__dataclass_fields__}
+    return {
+        **shown,
+        "size": sum(record.depths.values()),
+        "figure": figures.bars(record.depths, f"{record.name}: variants by number of mutations"),
+    }
+
+
+def _provenance(provenance: Provenance) -> list[tuple[str, Mapping[str, str]]]:
+    return [
+        ("Versions", provenance.versions),
+        ("Language model", provenance.language_model),
+        ("Seeds", provenance.seeds),
+        ("Machine", provenance.machine),
+    ]
+
+
+def _time(row: Mapping[Any, Any]) -> dict[str, object]:
+    texts = {f"{name}_text": _duration(float(row[name])) for name in ("total", "longest")}
+    memory = float(row["memory"])
+    return {**row, **texts, "memory_text": f"{memory:,.0f} MB" if math.isfinite(memory) else decimal(memory)}
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,228 @@
+"""config.yaml as frozen dataclasses: every key is known, every value has its type, or the study is refused whole.
+
+Pydantic checks the types; the classes are those of the rooms that own the settings. `schema` writes the same rules as
+JSON schema, which Snakemake checks without importing torch.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pydantic
+import yaml
+
+from multimep.methods import METHODS, Method
+from multimep.sources import DatasetSpec
+from multimep.splits import SCHEMES, Scheme
+
+T = TypeVar("T")
+
+
+class SettingsError(ValueError):
+    """Settings that no station could follow; the message lists each with the place where it stands."""
+
+
+@dataclass(frozen=True)
+class LanguageModelSettings:
+    """Which protein language model a study uses.
+
+    Attributes:
+        name: `mini` (shipped), an ESM-2 checkpoint (esm2_t33_650M_UR50D), or the path of a .pt/.safetensors file.
+        directory: folder that holds checkpoints as NAME.pt; looked in before anything is downloaded.
+        sha256: of the checkpoint; needed to download one whose checksum multimep does not know.
+        precision: fp32, or bf16, which about halves the time where the processor has it.
+        residues: keep per-residue rows in the stores (n x length x width x 4 bytes); else they are computed when asked.
+        batch_size: sequences per forward pass; lower it where memory is short.
+        device: cpu, or cuda.
+    """
+
+    name: str = "mini"
+    directory: str | None = None
+    sha256: str | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    residues: bool = False
+    batch_size: int = 32
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How predictions are held against measurements.
+
+    Attributes:
+        bootstrap: resamples of the variants behind every interval.
+    """
+
+    bootstrap: int = 500
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole study, as config.yaml says it.
+
+    Attributes:
+        study: its title.
+        datasets: name -> source, group, target and direction.
+        splits: name -> scheme and its settings.
+        methods: label -> settings; `method` names the entry of METHODS where the label is another word, `splits` the
+            splits that it is asked about (all if not given; fine-tuning thousands of variants takes a GPU).
+        question: what the study asks, in a sentence or two, for the head of the report.
+        language_model: which one.
+        evaluation: bootstrap.
+        seed: everything random follows from it.
+        mirror: file:///... or http://..., takes the place of scheme and host of every URL.
+        cache: folder of downloads.
+        pathvars: where Snakemake puts results, logs and benchmarks.
+    """
+
+    study: str
+    datasets: Mapping[str, DatasetSpec]
+    splits: Mapping[str, Mapping[str, Any]]
+    methods: Mapping[str, Mapping[str, Any] | None]
+    question: str = ""
+    language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    seed: int = 0
+    mirror: str | None = None
+    cache: str = "results/cache"
+    pathvars: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse(text: str, where: str) -> Mapping[str, Any]:
+    """A mapping from JSON or YAML text; raises SettingsError that names `where`."""
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{where}: not YAML or JSON ({' '.join(str(error).split())})") from error
+    if not isinstance(values or {}, Mapping):
+        raise SettingsError(f"{where}: expected names with values, got {text[:60]!r}")
+    return values or {}
+
+
+def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """The frozen dataclass `kind` from plain values; raises SettingsError for unknown keys and wrong types."""
+    faults = list(_unknown(kind, values, where))
+    if not faults:
+        try:
+            return pydantic.TypeAdapter(kind).validate_python(dict(values))
+        except pydantic.ValidationError as error:
+            faults = [_fault(one, where) for one in error.errors()]
+    raise SettingsError("; ".join(faults))
+
+
+def _fault(error: Any, where: str) -> str:
+    place = ".".join([where, *map(str, error["loc"])])
+    given = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}{given}"
+
+
+def _unknown(kind: Any, values: Any, where: str) -> Iterator[str]:
+    """Keys that the dataclass does not have, here and in every dataclass below."""
+    for inner, value, place in _below(kind, values, where):
+        yield from _unknown(inner, value, place)
+    if dataclasses.is_dataclass(kind) and isinstance(values, Mapping):
+        known = [entry.name for entry in dataclasses.fields(kind)]
+        for name in values:
+            if name not in known:
+                yield f"{where}: unknown key {name!r} (known: {', '.join(known) or 'none'})"
+
+
+def _below(kind: Any, values: Any, where: str) -> Iterator[tuple[Any, Any, str]]:
+    if not isinstance(values, Mapping):
+        return
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        yield from ((hints[name], value, f"{where}.{name}") for name, value in values.items() if name in hints)
+    elif isinstance(kind, types.UnionType):
+        yield from ((one, values, where) for one in typing.get_args(kind) if dataclasses.is_dataclass(one))
+    elif (arguments := typing.get_args(kind)) and len(arguments) == 2:
+        yield from ((arguments[1], value, f"{where}.{name}") for name, value in values.items())
+
+
+def scheme(values: Mapping[str, Any], where: str) -> Scheme:
+    """The split scheme that `values` name and set."""
+    name = str(values.get("scheme"))
+    if name not in SCHEMES:
+        raise SettingsError(f"{where}: no split scheme {name!r}; choose scheme from {', '.join(SCHEMES)}")
+    kind: Any = SCHEMES[name]
+    chosen: Scheme = build(kind, {key: value for key, value in values.items() if key != "scheme"}, where)
+    return chosen
+
+
+def method(name: str, values: Mapping[str, Any], where: str) -> Method:
+    """The method of that name with these settings."""
+    if name not in METHODS:
+        raise SettingsError(f"{where}: no method {name!r}; choose from {', '.join(METHODS)}")
+    return build(METHODS[name], values, where)
+
+
+def study(values: Mapping[str, Any]) -> Study:
+    """The whole study; raises SettingsError that lists what is wrong anywhere in it."""
+    found = build(Study, values, "config")
+    for name, split in found.splits.items():
+        scheme(split, f"config.splits.{name}")
+    for label, settings in found.methods.items():
+        chosen = dict(settings or {})
+        unknown = set(chosen.pop("splits", ())) - set(found.splits)
+        if unknown:
+            raise SettingsError(f"config.methods.{label}.splits: no split {', '.join(sorted(unknown))} in this study")
+        method(chosen.pop("method", label), chosen, f"config.methods.{label}")
+    return found
+
+
+def table_source(variants: Path, wild_type: str) -> dict[str, Any]:
+    """The source settings of one's own CSV, with the wild type as a sequence or as the path of a FASTA file."""
+    files = {"variants": {"path": str(variants.resolve())}}
+    if Path(wild_type).suffix:
+        return {"reader": "multimep", "files": {**files, "wild_type": {"path": str(Path(wild_type).resolve())}}}
+    return {"reader": "multimep", "files": files, "wild_type": wild_type}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of config.yaml, from the same classes."""
+    whole = pydantic.TypeAdapter(Study).json_schema(ref_template="#/$defs/{model}")
+    definitions: dict[str, Any] = whole.pop("$defs", {})
+    properties = whole["properties"]
+    properties["splits"]["additionalProperties"] = {
+        "oneOf": [_variant(SCHEMES, name, "scheme", definitions) for name in SCHEMES]
+    }
+    named = {name: _variant(METHODS, name, "", definitions) for name in METHODS}
+    others = [_variant(METHODS, name, "method", definitions) for name in METHODS]
+    properties["methods"] = {
+        "type": "object",
+        "properties": named,
+        "additionalProperties": {"oneOf": others},
+        "minProperties": 1,
+    }
+    for name in ("datasets", "methods"):
+        properties[name]["propertyNames"] = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_closed(whole), "$defs": _closed(definitions)}
+
+
+def _variant(table: Mapping[str, Any], name: str, key: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    one = pydantic.TypeAdapter(table[name]).json_schema(ref_template="#/$defs/{model}")
+    definitions.update(one.pop("$defs", {}))
+    one["description"] = (table[name].__doc__ or "").splitlines()[0]
+    if table is METHODS:
+        one["properties"] = {"splits": {"type": "array", "items": {"type": "string"}}, **one.get("properties", {})}
+    if key:
+        one["properties"] = {key: {"const": name}, **one.get("properties", {})}
+        one["required"] = [key, *one.get("required", [])]
+        return one
+    return {**one, "type": ["object", "null"]}
+
+
+def _closed(part: Any) -> Any:
+    """The same schema, refusing unknown keys wherever keys are listed."""
+    if isinstance(part, list):
+        return [_closed(entry) for entry in part]
+    if not isinstance(part, dict):
+        return part
+    closed = {key: _closed(value) for key, value in part.items()}
+    if closed.get("type") in ("object", ["object", "null"]) and "additionalProperties" not in closed:
+        closed["additionalProperties"] = False
+    return closed

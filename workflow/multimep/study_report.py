@@ -1,0 +1,76 @@
+"""From a study's results folder to its report: which file holds what, and what machine and versions made it."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+
+from multimep import embeddings, findings, report
+from multimep.findings import Provenance
+from multimep.settings import Study
+
+STATIONS = ("dataset", "embed", "split", "predict", "evaluate")
+SHOWN_VERSIONS = ("multimep", "torch", "fair-esm", "numpy", "pandas", "scipy", "h5py", "snakemake")
+
+
+def write_report(study: Study, configuration: str, results: Path, benchmarks: Path, output: Path) -> None:
+    """Write the HTML report of the study whose results stand under `results`; raises where one is missing."""
+    predictions = {
+        (dataset, split, method): results / "predictions" / split / method / f"{dataset}.csv"
+        for dataset in study.datasets
+        for method, settings in study.methods.items()
+        for split in (settings or {}).get("splits", study.splits)
+    }
+    found = findings.gather(
+        study.study,
+        study.question,
+        metrics=[results / "metrics" / f"{name}.csv" for name in study.datasets],
+        dataset_files=[results / "datasets" / f"{name}.csv" for name in study.datasets],
+        prediction_files=predictions,
+        benchmark_files={name: sorted((benchmarks / name).rglob("*.tsv")) for name in STATIONS},
+        provenance=provenance(study, configuration, results),
+    )
+    unscaled = frozenset(
+        label for label, settings in study.methods.items() if (settings or {}).get("method", label) == "zero_shot"
+    )
+    report.write(replace(found, unscaled=unscaled), output)
+
+
+def provenance(study: Study, configuration: str, results: Path) -> Provenance:
+    """What ran here: versions, language model, seeds, machine."""
+    stores = [results / "embeddings" / f"{name}.h5" for name in study.datasets]
+    maker = next(
+        (vars(embeddings.open_store(path).maker) for path in stores if path.exists()),
+        {"model": study.language_model.name},
+    )
+    return Provenance(
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        versions={"Python": platform.python_version()} | _versions(),
+        language_model={name: str(value) for name, value in maker.items()},
+        seeds={"study": str(study.seed)},
+        machine=_machine(),
+        configuration=_readable(configuration),
+    )
+
+
+def _versions() -> dict[str, str]:
+    installed = {distribution.name: distribution.version for distribution in metadata.distributions()}
+    return {name: installed[name] for name in SHOWN_VERSIONS if name in installed}
+
+
+def _machine() -> Mapping[str, str]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"processors": str(os.cpu_count()), "memory": f"{memory:.1f} GiB", "platform": platform.platform(terse=True)}
+
+
+def _readable(configuration: str) -> str:
+    """JSON, as the pipeline passes it, becomes YAML again; YAML stays as it was written."""
+    if configuration.lstrip().startswith("{"):
+        return yaml.safe_dump(json.loads(configuration), sort_keys=False, allow_unicode=True)
+    return configuration

@@ -1,0 +1,17 @@
+rule embed:
+    """Run the language model over the sequences that the store does not have yet."""
+    input:
+        table="<results>/datasets/{dataset}.csv",
+        checkpoint=checkpoint_files(),
+    output:
+        update("<results>/embeddings/{dataset}.h5"),
+    log:
+        "<logs>/embed/{dataset}.log",
+    benchmark:
+        "<benchmarks>/embed/{dataset}.tsv"
+    params:
+        language_model=json.dumps(LANGUAGE_MODEL, sort_keys=True),
+        version=VERSION,
+    shell:
+        "multimep embed {input.table:q} --language-model {params.language_model:q}"
+        " --output {output:q} > {log:q} 2>&1"

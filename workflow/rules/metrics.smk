@@ -1,0 +1,18 @@
+rule evaluate:
+    """Hold the predictions of every split and method against the measurements of one dataset."""
+    input:
+        table="<results>/datasets/{dataset}.csv",
+        predictions=lambda wildcards: predictions(wildcards.dataset),
+    output:
+        "<results>/metrics/{dataset}.csv",
+    log:
+        "<logs>/evaluate/{dataset}.log",
+    benchmark:
+        "<benchmarks>/evaluate/{dataset}.tsv"
+    params:
+        settings=json.dumps(config.get("evaluation", {}), sort_keys=True),
+        seed=SEED,
+        version=VERSION,
+    shell:
+        "multimep evaluate {input.table:q} {input.predictions:q} --settings {params.settings:q}"
+        " --seed {params.seed:q} --output {output:q} > {log:q} 2>&1"

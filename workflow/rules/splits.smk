@@ -1,0 +1,17 @@
+rule split:
+    """Say for every variant of every fold whether it teaches or is asked."""
+    input:
+        table="<results>/datasets/{dataset}.csv",
+    output:
+        "<results>/splits/{split}/{dataset}.csv",
+    log:
+        "<logs>/split/{split}/{dataset}.log",
+    benchmark:
+        "<benchmarks>/split/{split}/{dataset}.tsv"
+    params:
+        settings=lambda wildcards: settings("splits", wildcards.split),
+        seed=SEED,
+        version=VERSION,
+    shell:
+        "multimep split {input.table:q} --settings {params.settings:q} --seed {params.seed:q}"
+        " --output {output:q} > {log:q} 2>&1"
