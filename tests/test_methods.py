@@ -30,10 +30,13 @@ THOROUGH = QUICK | {name: {"epochs": 15} for name in ("fine_tune", "fine_tune_to
 
 UNSUPERVISED = {"zero_shot"}
 FROM_ONE_ROW = {"fine_tune", "fine_tune_together", "zero_shot"}
-JOINT = sorted(name for name in METHODS if METHODS[name].joint)
-COLUMNS = ("mean", "std", "noisy_std")
 
-pytestmark = pytest.mark.parametrize("name", METHODS)
+every = pytest.mark.parametrize("name", METHODS)
+supervised = pytest.mark.parametrize("name", [name for name in METHODS if name not in UNSUPERVISED])
+unsupervised = pytest.mark.parametrize("name", sorted(UNSUPERVISED))
+joint = pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].joint])
+single = pytest.mark.parametrize("name", [name for name in METHODS if not METHODS[name].joint])
+COLUMNS = ("mean", "std", "noisy_std")
 
 
 def quick(name: str) -> Method:
@@ -83,6 +86,7 @@ def lesson(landscape, embedder) -> Lesson:
 # The two calls
 
 
+@every
 def test_every_asked_variant_is_answered_in_order(name, lesson):
     found = lesson.predictions(name)
     assert found.mutants == lesson.asked.variants.mutants
@@ -90,6 +94,7 @@ def test_every_asked_variant_is_answered_in_order(name, lesson):
     assert found.mean.dtype == np.float64
 
 
+@every
 def test_standard_deviations_are_positive_or_all_nan(name, lesson):
     found = lesson.predictions(name)
     for std in (found.std, found.noisy_std):
@@ -98,6 +103,7 @@ def test_standard_deviations_are_positive_or_all_nan(name, lesson):
         assert (found.noisy_std > found.std).all()
 
 
+@every
 def test_a_predictor_has_no_way_to_see_a_fitness(name, lesson):
     predictor = lesson.predictor(name)
     assert list(inspect.signature(predictor.predict).parameters) == ["variants"]
@@ -105,6 +111,7 @@ def test_a_predictor_has_no_way_to_see_a_fitness(name, lesson):
     assert {field.name for field in dataclasses.fields(Variants)} == {"dataset", "wild_type", "mutants"}
 
 
+@every
 def test_method_and_predictor_cannot_be_changed(name, lesson):
     for value in (quick(name), lesson.predictor(name)):
         assert dataclasses.is_dataclass(value)
@@ -114,24 +121,28 @@ def test_method_and_predictor_cannot_be_changed(name, lesson):
 # Laws
 
 
+@every
 def test_permuting_the_asked_rows_permutes_the_predictions(name, lesson):
     order = permuted(lesson.asked.variants.mutants)
     found = lesson.predictor(name).predict(lesson.asked.variants.select(order))
     assert_close(found, lesson.predictions(name).select(order))
 
 
+@every
 def test_permuting_the_training_rows_changes_nothing(name, lesson, embedder):
     train = lesson.train.select(permuted(lesson.train.variants.mutants))
     found = quick(name).fit([train], embedder, 0).predict(lesson.asked.variants)
     assert_close(found, lesson.predictions(name))
 
 
+@every
 def test_the_same_seed_gives_the_same_numbers(name, lesson, embedder):
     found = quick(name).fit([lesson.train], embedder, 0).predict(lesson.asked.variants)
     for column in COLUMNS:
         np.testing.assert_array_equal(getattr(found, column), getattr(lesson.predictions(name), column))
 
 
+@every
 def test_asking_one_by_one_or_in_batches_changes_nothing(name, lesson):
     mutants = lesson.asked.variants.mutants
     for size in (1, 7):
@@ -141,12 +152,14 @@ def test_asking_one_by_one_or_in_batches_changes_nothing(name, lesson):
             assert_close(found, lesson.predictions(name).select(batch))
 
 
+@every
 def test_the_size_of_internal_blocks_changes_nothing(name, lesson, monkeypatch):
     expected = lesson.predictions(name)
     monkeypatch.setattr(method_blocks, "BLOCK", 5)
     assert_close(lesson.predictions(name), expected)
 
 
+@every
 @pytest.mark.parametrize(("slope", "intercept"), [(2.5, -7.0), (1e-3, 0.0), (1e3, 1e4)])
 def test_a_fitness_in_another_unit_maps_mean_and_standard_deviations(name, slope, intercept, lesson, embedder):
     train = dataclasses.replace(lesson.train, fitness=slope * lesson.train.fitness + intercept)
@@ -163,9 +176,8 @@ def test_a_fitness_in_another_unit_maps_mean_and_standard_deviations(name, slope
     np.testing.assert_allclose(found.noisy_std, expected.noisy_std, rtol=1e-4)
 
 
+@supervised  # a random language model knows nothing of a landscape
 def test_an_additive_landscape_is_ranked(name, landscape, embedder):
-    if name in UNSUPERVISED:
-        pytest.skip("a random language model knows nothing of a landscape, and no measurement is looked at")
     whole = landscape("first", rows=180)
     train, asked = whole.select(whole.variants.mutants[:140]), whole.select(whole.variants.mutants[140:])
     method = METHODS[name](**THOROUGH.get(name, {}))
@@ -173,17 +185,15 @@ def test_an_additive_landscape_is_ranked(name, landscape, embedder):
     assert spearmanr(found.mean, asked.fitness).statistic > 0.3
 
 
+@supervised
 def test_a_fitness_that_is_constant_is_predicted_as_it_is(name, lesson, embedder):
-    if name in UNSUPERVISED:
-        pytest.skip("no measurement is looked at")
     train = dataclasses.replace(lesson.train, fitness=np.full(len(lesson.train), 3.0))
     found = quick(name).fit([train], embedder, 0).predict(lesson.asked.variants)
     np.testing.assert_allclose(found.mean, 3.0, rtol=1e-6)
 
 
+@unsupervised
 def test_only_the_direction_matters_to_an_unsupervised_method(name, lesson, embedder):
-    if name not in UNSUPERVISED:
-        pytest.skip("a supervised method")
     lower = dataclasses.replace(lesson.train, higher_is_better=False)
     found = quick(name).fit([lower], embedder, 0).predict(lesson.asked.variants)
     np.testing.assert_array_equal(found.mean, -lesson.predictions(name).mean)
@@ -194,9 +204,8 @@ def test_only_the_direction_matters_to_an_unsupervised_method(name, lesson, embe
 # Several datasets, few rows
 
 
+@joint
 def test_a_joint_method_learns_several_datasets_at_once(name, lesson, landscape, embedder):
-    if name not in JOINT:
-        pytest.skip("a method of one protein")
     second = landscape("second", rows=30, seed=1, wild_type="GSHMLEDPVNWCFTKRAQ")
     predictor = quick(name).fit([lesson.train, second], embedder, 0)
     for dataset in (lesson.asked, second):
@@ -205,18 +214,16 @@ def test_a_joint_method_learns_several_datasets_at_once(name, lesson, landscape,
     assert_close(swapped.predict(second.variants), predictor.predict(second.variants))
 
 
+@single
 def test_a_method_of_one_protein_refuses_two_and_none(name, lesson, landscape, embedder):
-    if name in JOINT:
-        pytest.skip("a joint method")
     with pytest.raises(FitError, match="fits one dataset, 2 were given: first, second"):
         quick(name).fit([lesson.train, landscape("second", rows=10)], embedder, 0)
     with pytest.raises(FitError, match="fits one dataset, 0 were given"):
         quick(name).fit([], embedder, 0)
 
 
+@supervised
 def test_too_few_rows_are_refused_with_the_number_that_is_needed(name, lesson, embedder):
-    if name in UNSUPERVISED:
-        pytest.skip("needs no rows")
     fewest = 1 if name in FROM_ONE_ROW else 3
     with pytest.raises(FitError, match="first"):
         quick(name).fit([lesson.train.select(lesson.train.variants.mutants[: fewest - 1])], embedder, 0)
@@ -262,6 +269,7 @@ def from_another_process(lesson, checkpoint, tmp_path_factory) -> dict[str, dict
     return json.loads(done.stdout)
 
 
+@every
 def test_a_saved_predictor_gives_the_same_numbers_in_a_new_process(name, lesson, from_another_process):
     here = lesson.predictions(name)
     for column in COLUMNS:
@@ -270,6 +278,7 @@ def test_a_saved_predictor_gives_the_same_numbers_in_a_new_process(name, lesson,
         )
 
 
+@every
 def test_the_state_is_plain_arrays_and_json(name, lesson):
     state = lesson.predictor(name).state()
     assert all(isinstance(array, np.ndarray) and array.dtype.kind in "fiu" for array in state.arrays.values())
@@ -289,12 +298,14 @@ def described(kind: type) -> set[str]:
     return found
 
 
+@every
 def test_every_setting_has_a_default_and_a_description(name):
     for field in dataclasses.fields(METHODS[name]):
         assert field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING, field.name
         assert field.name in described(METHODS[name]), f"{METHODS[name].__name__}.{field.name} is not under Attributes:"
 
 
+@every
 def test_every_method_has_a_sentence_and_says_whether_it_is_joint(name):
     assert (METHODS[name].__doc__ or "").splitlines()[0].endswith((".", ";", ":"))
     assert isinstance(METHODS[name].joint, bool)

@@ -3,9 +3,10 @@ import os
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
+
 from multimep.methods import METHODS, State
 from multimep.methods.predictor_file import Header, PredictorFileError, load, read_header, save
-from safetensors.numpy import save_file
 
 HEADER = Header("additive", {"a": 1, "b": [1.5, None]}, "mini", {"first": "MKT"}, "0.1.0")
 

@@ -111,7 +111,9 @@ def test_float32_features_are_computed_with_in_float64():
     features, y, asked = drawn(25, 60)
     features, asked = np.round(features), np.round(asked)  # exact in float32
     for one, other in zip(
-        fit(features.astype(np.float32), y).predict(asked.astype(np.float32)), fit(features, y).predict(asked), strict=True
+        fit(features.astype(np.float32), y).predict(asked.astype(np.float32)),
+        fit(features, y).predict(asked),
+        strict=True,
     ):
         assert one.dtype == np.float64
         np.testing.assert_allclose(one, other, rtol=1e-12)

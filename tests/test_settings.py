@@ -6,6 +6,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+
 from multimep import settings
 from multimep.methods import METHODS
 from multimep.settings import SettingsError, build, method, parse, schema, scheme, study, table_source
@@ -60,7 +61,11 @@ FAULTS = [
     (("datasets", "toy", "colour"), "red", "config.datasets.toy: unknown key 'colour'"),
     (("datasets", "toy", "source", "url"), "a", "config.datasets.toy.source: unknown key 'url'"),
     (("datasets", "toy", "source", "columns", "y"), "a", "config.datasets.toy.source.columns: unknown key 'y'"),
-    (("datasets", "toy", "source", "files", "variants", "md5"), "a", "config.datasets.toy.source.files.variants: unknown key 'md5'"),
+    (
+        ("datasets", "toy", "source", "files", "variants", "md5"),
+        "a",
+        "config.datasets.toy.source.files.variants: unknown key 'md5'",
+    ),
     (("splits", "random", "fold"), 3, "config.splits.random: unknown key 'fold' (known: folds)"),
     (("methods", "gp", "kernel"), "rbf", "config.methods.gp: unknown key 'kernel' (known: features"),
     (("methods", "additive"), {"alpha": 1}, "config.methods.additive: unknown key 'alpha' (known: none)"),
@@ -78,13 +83,25 @@ FAULTS = [
     (("methods", "fine_tune", "epochs"), 0, "epochs must be above 0, not 0"),
     (("methods", "gp"), ["embedding_gp"], "config.methods.gp: "),
     # names that no table has
-    (("splits", "random", "scheme"), "rndom", "config.splits.random: no split scheme 'rndom'; choose scheme from random, modulo"),
-    (("splits", "random"), {"folds": 3}, "config.splits.random: no split scheme None"),
+    (
+        ("splits", "random", "scheme"),
+        "rndom",
+        "config.splits.random: no split scheme 'rndom'; choose scheme from random, modulo",
+    ),
+    (("splits", "random"), {"folds": 3}, "config.splits.random: no split scheme 'None'; choose"),
     (("methods", "gp", "method"), "gp", "config.methods.gp: no method 'gp'; choose from additive"),
     (("methods", "ridge"), {}, "config.methods.ridge: no method 'ridge'"),
-    (("datasets", "toy", "source", "reader"), "excel", "config.datasets.toy.source: no reader 'excel'; choose one of multimep"),
+    (
+        ("datasets", "toy", "source", "reader"),
+        "excel",
+        "config.datasets.toy.source: no reader 'excel'; choose one of multimep",
+    ),
     (("datasets", "toy", "source", "files", "variants"), {"path": "a", "url": "b"}, "either url: or path:"),
-    (("datasets", "toy", "source", "files", "variants"), {"url": "https://x.org/a.csv"}, "https://x.org/a.csv: state its sha256:"),
+    (
+        ("datasets", "toy", "source", "files", "variants"),
+        {"url": "https://x.org/a.csv"},
+        "https://x.org/a.csv: state its sha256:",
+    ),
 ]
 
 
@@ -139,7 +156,11 @@ def test_settings_reach_the_method_and_the_scheme():
 
 def test_ones_own_table_is_a_source(tmp_path):
     found = build(DatasetSpec, {"source": table_source(tmp_path / "own.csv", "MKT")}, "x").source
-    assert (found.reader, found.wild_type, found.files["variants"].path) == ("multimep", "MKT", str(tmp_path / "own.csv"))
+    assert (found.reader, found.wild_type, found.files["variants"].path) == (
+        "multimep",
+        "MKT",
+        str(tmp_path / "own.csv"),
+    )
     fasta = build(DatasetSpec, {"source": table_source(tmp_path / "own.csv", str(tmp_path / "wt.fasta"))}, "x").source
     assert (fasta.wild_type, fasta.files["wild_type"].path) == ("", str(tmp_path / "wt.fasta"))
 

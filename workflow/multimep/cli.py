@@ -236,8 +236,8 @@ def report(
 
 @app.command()
 def pretrain(
-    train: Annotated[Path, typer.Argument(help="FASTA (may be gzipped) of training sequences.")],
-    valid: Annotated[Path, typer.Argument(help="FASTA (may be gzipped) of held-out sequences.")],
+    train: Annotated[Path, typer.Option(help="FASTA (may be gzipped) of training sequences.")],
+    valid: Annotated[Path, typer.Option(help="FASTA (may be gzipped) of held-out sequences.")],
     output: Annotated[Path, typer.Option(help="Folder for checkpoints and the final weights.")],
     settings: Settings = "{}",
 ) -> None:

@@ -11,8 +11,9 @@ rule report:
     benchmark:
         "<benchmarks>/report.tsv"
     params:
-        config=json.dumps(config, sort_keys=True),
+        config=json.dumps(config),
+        results=lambda wildcards, output: Path(output[0]).parent,
         version=VERSION,
     shell:
-        "multimep report --config {params.config:q} --results $(dirname {output:q}) --benchmarks <benchmarks>"
+        "multimep report --config {params.config:q} --results {params.results:q}"
         " --output {output:q} > {log:q} 2>&1"
