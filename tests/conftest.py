@@ -1,7 +1,9 @@
 """What several rooms' tests share: a tiny random language model, and additive landscapes.
 
 With MULTIMEP_SHAPES=1 every shape and type in the package's signatures is checked while the tests run (jaxtyping with
-beartype): `MULTIMEP_SHAPES=1 pytest`. It is off by default, for it makes the tests several times as slow.
+beartype): `MULTIMEP_SHAPES=1 pytest`. It is off by default, for it makes the tests several times as slow. Tests that
+give a function wrong shapes or types on purpose are marked `wrong_shapes` and left out then, for the hook is first to
+refuse them.
 """
 
 import os
@@ -13,9 +15,15 @@ import numpy as np
 import pytest
 
 if os.environ.get("MULTIMEP_SHAPES") == "1":
+    from typing import runtime_checkable
+
     from jaxtyping import install_import_hook
 
     install_import_hook("multimep", "beartype.beartype")
+
+    from multimep.splits import Scheme
+
+    runtime_checkable(Scheme)  # else beartype cannot check what returns one
 
 import esm
 import torch
@@ -28,6 +36,17 @@ from multimep.mutations import AMINO_ACIDS
 
 WILD_TYPE = "MKTAYIAKQRQISFVKSH"
 SITES = (2, 4, 7, 9, 12, 15)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "wrong_shapes: gives wrong shapes on purpose; not run with MULTIMEP_SHAPES=1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("MULTIMEP_SHAPES") == "1":
+        for item in items:
+            if item.get_closest_marker("wrong_shapes"):
+                item.add_marker(pytest.mark.skip(reason="MULTIMEP_SHAPES=1: the hook refuses wrong shapes first"))
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,9 @@ def toy(fitness=(0.1, -2.5, 1 / 3, 1e-300), std=(np.nan, 0.1, 0.2, np.nan), **mo
 
 def record(dataset: Dataset) -> Record:
     return Record(
-        dataset.name, dataset.group, dataset.wild_type, dataset.higher_is_better, "kcat", "1/s", {"rows": 5, "variants": 4},
-        {"0": 1, "1": 2, "2": 1}, {"not finite": 1}, {"a.csv": "0" * 64}, "CC0", "Müller & Ångström 2020", True, ["from 1"],
+        dataset.name, dataset.group, dataset.wild_type, dataset.higher_is_better, "kcat", "1/s",
+        {"rows": 5, "variants": 4}, {"0": 1, "1": 2, "2": 1}, {"not finite": 1}, {"a.csv": "0" * 64},
+        "CC0", "doi:10.1000/ä", True, ["from 1"],
     )  # fmt: skip
 
 
@@ -64,7 +65,7 @@ def test_the_same_dataset_gives_the_same_bytes(tmp_path):
 def test_the_record_stands_beside_the_table_as_plain_json(tmp_path):
     write(toy(), record(toy()), tmp_path / "toy.csv")
     assert record_path(tmp_path / "toy.csv") == tmp_path / "toy.json"
-    assert json.loads((tmp_path / "toy.json").read_text(encoding="utf-8"))["citation"] == "Müller & Ångström 2020"
+    assert json.loads((tmp_path / "toy.json").read_text(encoding="utf-8"))["citation"] == "doi:10.1000/ä"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,7 @@ def test_sequences_depths_and_rows_belong_to_the_mutants():
     assert variants().row_of == {mutant: row for row, mutant in enumerate(MUTANTS)}
 
 
+@pytest.mark.wrong_shapes
 @pytest.mark.parametrize("name", ["fitness", "std", "replicates"])
 def test_a_column_of_another_length_is_refused(name):
     with pytest.raises(DatasetError, match=f"toy: 3 values of {name} for 4 variants"):

@@ -260,7 +260,7 @@ def from_another_process(lesson, checkpoint, tmp_path_factory) -> dict[str, dict
     """What every saved predictor says in one new process."""
     folder = tmp_path_factory.mktemp("predictors")
     for name in METHODS:
-        header = Header(name, QUICK.get(name, {}), "tiny", {"first": lesson.train.wild_type}, "0")
+        header = Header(name, QUICK.get(name, {}), "tiny", "", {"first": lesson.train.wild_type}, "0")
         save(lesson.predictor(name), header, folder / f"{name}.safetensors")
     asked = json.dumps(dataclasses.asdict(lesson.asked.variants))
     command = [sys.executable, "-c", IN_ANOTHER_PROCESS, str(folder), str(checkpoint), asked]

@@ -1,14 +1,24 @@
 import dataclasses
-import os
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from multimep.dataset import Variants
+from multimep.embedder import Embedder
+from multimep.language_model import LanguageModel
 from multimep.methods import METHODS, State
 from multimep.methods.predictor_file import Header, PredictorFileError, load, read_header, save
+from multimep.predictions import Predictions
 
-HEADER = Header("additive", {"a": 1, "b": [1.5, None]}, "mini", {"first": "MKT"}, "0.1.0")
+HEADER = Header("additive", {"a": 1, "b": [1.5, None]}, "mini", "", {"first": "MKT"}, "0.1.0")
+
+
+def never() -> LanguageModel:
+    raise AssertionError("the language model was loaded without need")
+
+
+DOOR = Embedder(never)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +27,16 @@ class Fixed:
 
     learnt: State
 
+    def predict(self, variants: Variants) -> Predictions:
+        raise NotImplementedError
+
     def state(self) -> State:
         return self.learnt
+
+    joint = False
+
+    def fit(self, train, embedder, seed) -> "Fixed":
+        raise NotImplementedError
 
     def restore(self, state: State, embedder) -> "Fixed":
         return Fixed(state)
@@ -39,7 +57,7 @@ def test_arrays_facts_and_header_survive_exactly(tmp_path):
     path = tmp_path / "folder" / "predictor.safetensors"
     save(Fixed(State(ARRAYS, FACTS)), HEADER, path)
     assert read_header(path) == HEADER
-    found = load(path, Fixed(State({}, {})), None).learnt
+    found = load(path, Fixed(State({}, {})), DOOR).learnt
     assert found.facts == FACTS
     assert set(found.arrays) == set(ARRAYS)
     for name in set(ARRAYS) - {"scalar"}:
@@ -51,8 +69,8 @@ def test_saving_again_replaces_the_file_whole(tmp_path):
     path = tmp_path / "predictor.safetensors"
     for value in (1.0, 2.0):
         save(Fixed(State({"a": np.array([value])}, {})), HEADER, path)
-        assert load(path, Fixed(State({}, {})), None).learnt.arrays["a"] == [value]
-        assert os.listdir(tmp_path) == ["predictor.safetensors"]
+        assert load(path, Fixed(State({}, {})), DOOR).learnt.arrays["a"] == [value]
+        assert [entry.name for entry in tmp_path.iterdir()] == ["predictor.safetensors"]
 
 
 def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path):
@@ -60,8 +78,8 @@ def test_a_failed_save_keeps_the_old_file_and_leaves_nothing_beside_it(tmp_path)
     save(Fixed(State({"a": np.ones(1)}, {})), HEADER, path)
     with pytest.raises(Exception, match="complex"):
         save(Fixed(State({"a": np.ones(1, dtype=complex)}, {})), HEADER, path)
-    assert load(path, Fixed(State({}, {})), None).learnt.arrays["a"] == [1]
-    assert os.listdir(tmp_path) == ["predictor.safetensors"]
+    assert load(path, Fixed(State({}, {})), DOOR).learnt.arrays["a"] == [1]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["predictor.safetensors"]
 
 
 def test_a_real_predictor_is_the_same_after_its_file(tmp_path, landscape, embedder):

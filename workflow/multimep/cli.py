@@ -158,10 +158,10 @@ def fit(
 
     values = studies.parse(settings, "--settings")
     data = datasets.read(table)
-    predictor = studies.method(method, values, "--settings").fit(
-        [data], _embedder(language_model, [], mirror, cache), seed
-    )
-    header = predictor_file.Header(method, dict(values), language_model, {data.name: data.wild_type}, __version__)
+    embedder = _embedder(language_model, [], mirror, cache)
+    predictor = studies.method(method, values, "--settings").fit([data], embedder, seed)
+    proteins = {data.name: data.wild_type}
+    header = predictor_file.Header(method, dict(values), language_model, embedder.used, proteins, __version__)
     predictor_file.save(predictor, header, output)
     typer.echo(f"{output}: {method} fitted on {len(data)} variants of {data.name}")
 

@@ -46,6 +46,13 @@ class Embedder:
     def _open(self) -> tuple[Store, ...]:
         return tuple(map(open_store, self.stores))
 
+    @property
+    def used(self) -> str:
+        """The sha256 of the language model that rows or marginals came from; empty if nothing was asked of it."""
+        if "language_model" in self.__dict__:
+            return self.language_model.sha256
+        return self._open[0].maker.sha256 if "_open" in self.__dict__ and self.stores else ""
+
     def pooled(self, variants: Variants) -> Float[np.ndarray, "n width"]:
         """Mean of the last layer over the residues of each variant, float32."""
         return self._rows("pooled", variants)

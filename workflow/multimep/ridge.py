@@ -51,7 +51,8 @@ def fit(features: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"]) -> Ridge:
     Leave-one-out picks the penalty because the indicator features of a mutation seen once make the evidence
     optimistic; the scale of prior and noise then follows from the evidence at that penalty.
     """
-    centre = features.mean(axis=0, dtype=np.float64)  # and with it all that follows, for float32 has no exact null space
+    # float64 from here on: in float32 the null space of one-hot features drowns in rounding
+    centre = features.mean(axis=0, dtype=np.float64)
     left, singular, right = svd(features - centre, full_matrices=False, lapack_driver="gesdd")
     keep = singular > max(singular[0], 1.0) * 1e-10
     left, singular, right = left[:, keep], singular[keep], right[keep]

@@ -9,6 +9,8 @@ rule dataset:
         "<logs>/dataset/{dataset}.log",
     benchmark:
         "<benchmarks>/dataset/{dataset}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     params:
         spec=lambda wildcards: settings("datasets", wildcards.dataset),
         version=VERSION,

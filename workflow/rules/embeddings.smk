@@ -9,6 +9,8 @@ rule embed:
         "<logs>/embed/{dataset}.log",
     benchmark:
         "<benchmarks>/embed/{dataset}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     params:
         language_model=json.dumps(LANGUAGE_MODEL, sort_keys=True),
         version=VERSION,

@@ -9,6 +9,8 @@ rule evaluate:
         "<logs>/evaluate/{dataset}.log",
     benchmark:
         "<benchmarks>/evaluate/{dataset}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     params:
         settings=json.dumps(config.get("evaluation", {}), sort_keys=True),
         seed=SEED,

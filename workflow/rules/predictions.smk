@@ -12,6 +12,8 @@ rule predict:
         "<benchmarks>/predict/{split}/{method}/{dataset}.tsv"
     wildcard_constraints:
         method="|".join(SINGLE) or "none",
+    conda:
+        "../../envs/environment.yaml"
     params:
         method=lambda wildcards: method_of(wildcards.method),
         settings=lambda wildcards: settings(
@@ -48,6 +50,8 @@ for label in JOINT:
                 f"<logs>/predict/{{split}}/{label}/{word(team)}.log",
             benchmark:
                 f"<benchmarks>/predict/{{split}}/{label}/{word(team)}.tsv"
+            conda:
+                "../../envs/environment.yaml"
             params:
                 method=method_of(label),
                 settings=settings("methods", label, "method", "splits"),

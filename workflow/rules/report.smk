@@ -10,6 +10,8 @@ rule report:
         "<logs>/report.log",
     benchmark:
         "<benchmarks>/report.tsv"
+    conda:
+        "../../envs/environment.yaml"
     params:
         config=json.dumps(config),
         results=lambda wildcards, output: Path(output[0]).parent,

@@ -8,6 +8,8 @@ rule split:
         "<logs>/split/{split}/{dataset}.log",
     benchmark:
         "<benchmarks>/split/{split}/{dataset}.tsv"
+    conda:
+        "../../envs/environment.yaml"
     params:
         settings=lambda wildcards: settings("splits", wildcards.split),
         seed=SEED,

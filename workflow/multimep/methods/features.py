@@ -19,13 +19,13 @@ def pooled(variants: Variants, embedder: Embedder) -> Float[np.ndarray, "n width
     return embedder.pooled(variants)
 
 
-def flattened(variants: Variants, embedder: Embedder) -> Float[np.ndarray, "n length*width"]:
-    """Last layer of the language model, residue after residue: knows where a mutation is, as TransMEP does."""
+def flattened(variants: Variants, embedder: Embedder) -> Float[np.ndarray, "n d"]:
+    """Last layer of the language model, residue after residue (d = length x width): knows the site, like TransMEP."""
     return embedder.residues(variants).reshape(len(variants), -1)
 
 
-def one_hot(variants: Variants, embedder: Embedder) -> Float[np.ndarray, "n length*20"]:
-    """One indicator per position and amino acid; needs no language model."""
+def one_hot(variants: Variants, embedder: Embedder) -> Float[np.ndarray, "n d"]:
+    """One indicator per position and amino acid; needs no language model; d = length x 20."""
     del embedder
     letters = np.array([[_INDEX[letter] for letter in sequence] for sequence in variants.sequences], dtype=np.int64)
     return np.eye(len(AMINO_ACIDS), dtype=np.float32)[letters].reshape(len(variants), -1)

@@ -82,11 +82,11 @@ def _heads(arrays: Mapping[str, np.ndarray], device: str) -> dict[str, Head]:
     return {name: _head(arrays[HEAD + name], device) for name in names}
 
 
-def _head_array(head: Head) -> Float[np.ndarray, " width+3"]:
+def _head_array(head: Head) -> Float[np.ndarray, " numbers"]:
     # weight, bias, mean, scale
     return np.concatenate([head.weight.cpu().numpy(), np.array([head.bias.item(), head.mean, head.scale])])
 
 
-def _head(values: Float[np.ndarray, " width+3"], device: str) -> Head:
+def _head(values: Float[np.ndarray, " numbers"], device: str) -> Head:
     layer = torch.tensor(values[:-2], dtype=torch.float32, device=device)
     return Head(layer[:-1], layer[-1], float(values[-2]), float(values[-1]))

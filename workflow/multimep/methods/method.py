@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class State:
     facts: Mapping[str, Any]
 
 
+@runtime_checkable
 class Predictor(Protocol):
     """A fitted method."""
 
@@ -40,6 +41,7 @@ class Predictor(Protocol):
         ...
 
 
+@runtime_checkable
 class Method(Protocol):
     """A frozen dataclass whose fields are its settings in config.yaml."""
 

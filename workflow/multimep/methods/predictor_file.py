@@ -28,7 +28,8 @@ class Header:
     Attributes:
         method: name in METHODS.
         settings: of the method.
-        language_model: name of the language model it was fitted with.
+        language_model: name or settings of the language model it was fitted with.
+        sha256: of that language model; empty where the method needs none.
         datasets: name -> wild type of the datasets that taught it.
         version: of multimep.
     """
@@ -36,6 +37,7 @@ class Header:
     method: str
     settings: dict[str, Any]
     language_model: str
+    sha256: str
     datasets: dict[str, str]
     version: str
 
@@ -70,7 +72,17 @@ def read_header(path: Path) -> Header:
 
 
 def load(path: Path, method: Method, embedder: Embedder) -> Predictor:
-    """The predictor in `path`, given its method (see `read_header`) and a door to the same language model."""
+    """The predictor in `path`, given its method (see `read_header`) and a door to the same language model.
+
+    Raises PredictorFileError where the door leads to another one.
+    """
+    expected = read_header(path).sha256
+    if expected and embedder.language_model.sha256 != expected:
+        found = embedder.language_model
+        raise PredictorFileError(
+            f"{path} was fitted with the language model of sha256 {expected}, {found.name} has {found.sha256}; "
+            "give the same one or fit it again with `multimep fit`"
+        )
     with safe_open(path, framework="numpy") as file:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         facts = json.loads(file.metadata()["facts"])

@@ -1,0 +1,29 @@
+"""Markdown tables of a finished study, as docs/results.md shows them: python benchmarks/study_tables.py RESULTS METRIC."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from multimep import comparisons, dataset, metrics
+
+
+def main(results: Path, metric: str) -> None:
+    """Print methods x datasets of one metric (per training size for low-N splits), then the verdicts."""
+    table = pd.concat([metrics.read(path) for path in sorted((results / "metrics").glob("*.csv"))], ignore_index=True)
+    chosen = table[(table["metric"] == metric) & (table["aggregation"] == "fold")]
+    part = chosen["fold"].str.extract(r"^(n\d+)_seed", expand=False).fillna("")
+    by = chosen.assign(size=part).groupby(["dataset", "size", "method"], sort=False)["value"].mean().unstack("method")
+    by = by[list(dict.fromkeys(table["method"]))]
+    for size, rows in by.groupby("size", sort=False):
+        shown = rows.droplevel("size")
+        print(f"\n{metric}{f', {size[1:]} training variants' if size else ''}\n")
+        print(pd.concat([shown, shown.mean().to_frame("mean").T]).round(3).to_markdown(floatfmt=".3f"))
+    groups = {path.stem: dataset.read_record(path).group for path in (results / "datasets").glob("*.csv")}
+    print()
+    for found in comparisons.seed_study(table, groups=groups).values():
+        print(f"- {found.sentence}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
