@@ -1,6 +1,7 @@
 # What the study wants, by name. Nothing here imports torch: this file is read again in every job.
 import json
 import re
+import sys
 from pathlib import Path
 from shlex import quote
 
@@ -23,8 +24,11 @@ ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep: on shared cores, spinning ones made training four times slower
 }
 # Where files come from is no setting of a result: it stands in the environment, not in params, and reruns nothing.
+EXPORTS = " ".join(f"{name}={quote(value)}" for name, value in ENVIRONMENT.items())
+# The multimep beside this Python serves where no other one is on the path.
+BESIDE = quote(str(Path(sys.executable).parent))
 shell.prefix(
-    f"set -euo pipefail; export {' '.join(f'{name}={quote(value)}' for name, value in ENVIRONMENT.items())}; "
+    f'set -euo pipefail; export {EXPORTS}; command -v multimep >/dev/null || export PATH="$PATH":{BESIDE}; '
 )
 
 
