@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep.mutations import Genotype, apply, check_residues, format_genotype, parse
+from multimep.mutations import Genotype, MutationError, apply, check, check_residues, format_genotype, parse
 
 SPLIT_PREFIX = "split_"
 
@@ -185,33 +185,78 @@ def write(dataset: Dataset, record: Record, path: Path) -> None:
     )
     for name, column in dataset.splits.items():
         table[SPLIT_PREFIX + name] = column
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == record_path(path).suffix:
+        raise DatasetError(f"{path}: that name is the record's, which stands beside the table; end the table in .csv")
     write_whole(record_path(path), json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False) + "\n")
     write_whole(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def read(path: Path) -> Dataset:
-    """Read a dataset written by `write`; the record must stand beside the CSV."""
+    """Read a dataset written by `write`, its record beside it; raises DatasetError that names the file and the line."""
     record = read_record(path)
-    table = pd.read_csv(path, dtype={"mutant": str}, keep_default_na=False, na_values={"std": [""]})
+    table = read_table(path, ("mutant", "fitness", "std", "replicates"), DatasetError)
+    if len(table) != record.counts.get("variants", len(table)):
+        raise DatasetError(
+            f"{path}: {len(table)} variants, its record says {record.counts['variants']}: cut short or edited; "
+            "make it again with `multimep dataset`"
+        )
     splits = {
         name.removeprefix(SPLIT_PREFIX): tuple(table[name]) for name in table.columns if name.startswith(SPLIT_PREFIX)
     }
-    return Dataset(
-        Variants(record.name, record.wild_type, tuple(table["mutant"])),
-        table["fitness"].to_numpy(np.float64),
-        table["std"].to_numpy(np.float64),
-        table["replicates"].to_numpy(np.int64),
-        record.group,
-        record.higher_is_better,
-        splits,
-    )
+    fitness, std, replicates = (numbers(table, name, path, DatasetError) for name in ("fitness", "std", "replicates"))
+    try:
+        dataset = Dataset(
+            Variants(record.name, record.wild_type, tuple(table["mutant"])),
+            fitness,
+            std,
+            np.nan_to_num(replicates, nan=1).astype(np.int64),
+            record.group,
+            record.higher_is_better,
+            splits,
+        )
+        for genotype in dataset.variants.genotypes:
+            check(genotype, record.wild_type)
+    except (MutationError, DatasetError) as error:
+        raise DatasetError(f"{path}: {error}; make it again with `multimep dataset`") from error
+    return dataset
 
 
 def read_record(path: Path) -> Record:
-    """The JSON record of the dataset whose CSV is `path`."""
-    fields: dict[str, Any] = json.loads(record_path(path).read_text(encoding="utf-8"))
-    return Record(**fields)
+    """The JSON record of the dataset whose CSV is `path`; raises DatasetError where there is none."""
+    where = record_path(path)
+    try:
+        fields: dict[str, Any] = json.loads(where.read_text(encoding="utf-8"))
+        return Record(**fields)
+    except FileNotFoundError as error:
+        reason = f"its record {where.name} is not beside it" if path.exists() else "no such file"
+        raise DatasetError(f"{path}: {reason}; make both with `multimep dataset`") from error
+    except (UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
+        raise DatasetError(f"{where}: no record of a dataset ({error}); make it with `multimep dataset`") from error
+
+
+def read_table(path: Path, columns: Sequence[str], refusal: type[ValueError]) -> pd.DataFrame:
+    """The cells, as text, of a CSV that multimep wrote; raises `refusal`, naming the file, for any other file."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError as error:
+        raise refusal(f"{path}: no such file") from error
+    except (UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise refusal(f"{path}: no table that multimep wrote ({error}); make it again") from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise refusal(f"{path}: no column {', '.join(missing)} (it has: {', '.join(table.columns[:6])}); another file?")
+    return table
+
+
+def numbers(table: pd.DataFrame, column: str, path: Path, refusal: type[ValueError]) -> Float[np.ndarray, "n"]:
+    """The numbers of a column of text, NaN where empty, exact to the last bit; raises `refusal` naming the line."""
+    found = np.full(len(table), np.nan)
+    for row, text in enumerate(table[column]):
+        try:
+            found[row] = float(text) if text else np.nan
+        except ValueError as error:
+            raise refusal(f"{path} line {row + 2}: {column} is {text!r}, not a number; make it again") from error
+    return found
 
 
 def record_path(path: Path) -> Path:

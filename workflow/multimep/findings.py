@@ -197,6 +197,10 @@ def _verdict(question: str, found: comparisons.Comparison) -> Verdict:
 def _station(name: str, paths: Sequence[Path]) -> dict[str, object]:
     """Jobs, seconds and memory (MB) of one station; Snakemake writes "-" or "NA" where it saw a job too briefly."""
     jobs = pd.concat([pd.read_csv(path, sep="\t", na_values=["-", "NA"]) for path in paths])
+    if not {"s", "max_rss"} <= set(jobs.columns):
+        raise ReportError(
+            f"{paths[0].parent}: run times of {name} without the columns s and max_rss; remove that folder"
+        )
     seconds, memory = jobs["s"].astype(float), jobs["max_rss"].astype(float)
     return {
         "station": name,

@@ -75,8 +75,10 @@ class LanguageModel:
         layer = self.layers if layer is None else layer
         if not 0 <= layer <= self.layers:
             raise LanguageModelError(f"{self.name} has layers 0 to {self.layers}, not {layer}")
-        output = self._forward(self.tokens(sequences), layer)
-        states: Tensor = output["representations"][layer]
+        tokens = self.tokens(sequences)
+        states: Tensor = (
+            self._encode(tokens) if layer == self.layers else self._forward(tokens, layer)["representations"][layer]
+        )
         return states[:, 1:-1].float()
 
     def log_probabilities(self, sequences: Sequence[str]) -> Float[Tensor, "batch length 20"]:
@@ -106,6 +108,11 @@ class LanguageModel:
         return torch.log_softmax(logits[..., columns], dim=-1)
 
     @torch.no_grad()
+    def _encode(self, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
+        with autocast(self.device, self.precision):
+            return encode(self.model, tokens)
+
+    @torch.no_grad()
     def _forward(self, tokens: Int[Tensor, "batch tokens"], *layers: int) -> dict[str, Any]:
         with autocast(self.device, self.precision):
             output: dict[str, Any] = self.model(tokens, repr_layers=layers)
@@ -118,7 +125,7 @@ def autocast(device: str, precision: Precision) -> torch.autocast:
 
 
 def encode(model: esm.ESM2, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
-    """The hidden states that `model.lm_head` reads, of tokens without padding: fair-esm's forward, made for training.
+    """The hidden states that `model.lm_head` reads, of tokens without padding: fair-esm's forward without its heads.
 
     The same function of the same parameters in batch-major order with fused projections; several times as fast.
     """
@@ -200,12 +207,22 @@ def load(
     A named checkpoint is looked for as `directory`/NAME.pt, then downloaded to `cache` and verified. bf16 halves the
     time where the processor has it. Raises CheckpointError with the remedy.
     """
+    _check_device(device)
     if name == "mini":
         path, expected = MINI, sha256
     else:
         path, expected = checkpoints.locate(name, directory=directory, cache=cache, mirror=mirror, sha256=sha256)
     model, found = checkpoints.read(path, expected)
     return LanguageModel(name, found, model.to(device), precision, device)
+
+
+def _check_device(device: str) -> None:
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise LanguageModelError(f"no device {device!r}; set device to cpu or cuda") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise LanguageModelError(f"device {device!r}: this torch finds no CUDA GPU; set device to cpu")
 
 
 def scores(

@@ -18,13 +18,18 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy import stats
 
-from multimep.dataset import Dataset, write_whole
+from multimep.dataset import Dataset, numbers, read_table, write_whole
 from multimep.predictions import Predictions
 
 TOP = 0.1  # the best tenth, as in ProteinGym
 LEVEL = 0.95
 CHUNK = 200_000  # resampled values held at once: 1.6 MB per array stay in the processor's cache
 COLUMNS = ("dataset", "split", "method", "fold", "aggregation", "metric", "value", "low", "high", "n")
+
+
+class MetricsError(ValueError):
+    """A file that is no table of metrics; the message names it."""
+
 
 Values = Float[np.ndarray, "*resamples n"]
 Scores = Float[np.ndarray, "*resamples"]
@@ -193,9 +198,8 @@ def write(dataset: str, parts: Mapping[tuple[str, str], pd.DataFrame], path: Pat
 
 def read(path: Path) -> pd.DataFrame:
     """The table of a file written by `write`: texts as they are, numbers as floats with NaN where empty."""
-    numbers = ("value", "low", "high", "n")
-    texts = {name: str for name in COLUMNS if name not in numbers}
-    return pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={name: [""] for name in numbers})
+    table = read_table(path, COLUMNS, MetricsError)
+    return table.assign(**{name: numbers(table, name, path, MetricsError) for name in ("value", "low", "high", "n")})
 
 
 def _join(dataset: Dataset, found: Predictions) -> _Asked:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from multimep.dataset import write_whole
+from multimep.dataset import numbers, read_table, write_whole
 
 COLUMNS = ("fold", "mutant", "mean", "std", "noisy_std")
 
@@ -79,13 +79,13 @@ def write(folds: Sequence[tuple[str, Predictions]], path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Predictions]:
-    """The predictions of every fold of a file written by `write`, in its order."""
-    table = pd.read_csv(
-        path, dtype={"fold": str, "mutant": str}, keep_default_na=False, na_values={"std": [""], "noisy_std": [""]}
-    )
-    return {
-        str(fold): Predictions(
-            tuple(rows["mutant"]), *(rows[column].to_numpy(np.float64) for column in ("mean", "std", "noisy_std"))
-        )
-        for fold, rows in table.groupby("fold", sort=False)
-    }
+    """The predictions of every fold of a file written by `write`, in its order; raises PredictionsError."""
+    table = read_table(path, COLUMNS, PredictionsError)
+    columns = {name: numbers(table, name, path, PredictionsError) for name in COLUMNS[2:]}
+    try:
+        return {
+            str(fold): Predictions(tuple(rows["mutant"]), *(column[rows.index] for column in columns.values()))
+            for fold, rows in table.groupby("fold", sort=False)
+        }
+    except PredictionsError as error:
+        raise PredictionsError(f"{path}: {error}; make the predictions again") from error

@@ -48,6 +48,11 @@ class LanguageModelSettings:
     batch_size: int = 32
     device: str = "cpu"
 
+    def __post_init__(self) -> None:
+        """Refuse an empty batch."""
+        if self.batch_size < 1:
+            raise SettingsError(f"batch_size is {self.batch_size}; set it to 1 or more")
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -58,6 +63,11 @@ class Evaluation:
     """
 
     bootstrap: int = 500
+
+    def __post_init__(self) -> None:
+        """Refuse a negative number of resamples."""
+        if self.bootstrap < 0:
+            raise SettingsError(f"bootstrap is {self.bootstrap}; set it to 0 (no intervals) or more")
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,7 @@ def parse(text: str, where: str) -> Mapping[str, Any]:
     except yaml.YAMLError as error:
         raise SettingsError(f"{where}: not YAML or JSON ({' '.join(str(error).split())})") from error
     if not isinstance(values or {}, Mapping):
-        raise SettingsError(f"{where}: expected names with values, got {text[:60]!r}")
+        raise SettingsError(f"{where}: expected names with values, as in '{{name: value}}', got {text[:60]!r}")
     return values or {}
 
 
@@ -145,7 +155,9 @@ def _below(kind: Any, values: Any, where: str) -> Iterator[tuple[Any, Any, str]]
 
 def scheme(values: Mapping[str, Any], where: str) -> Scheme:
     """The split scheme that `values` name and set."""
-    name = str(values.get("scheme"))
+    if "scheme" not in values:
+        raise SettingsError(f"{where}: says no scheme; choose one, as in '{{scheme: random}}': {', '.join(SCHEMES)}")
+    name = str(values["scheme"])
     if name not in SCHEMES:
         raise SettingsError(f"{where}: no split scheme {name!r}; choose scheme from {', '.join(SCHEMES)}")
     kind: Any = SCHEMES[name]

@@ -217,7 +217,8 @@ def _locate(name: str, file: File, cache: Path, mirror: str | None, root: Path) 
         return fetch(file.url, file.sha256, cache, mirror)
     path = root / Path(file.path).expanduser()
     if not path.is_file():
-        raise refusal(name, file.path, f"no such file ({path}); paths start from the folder of the config file")
+        start = "" if Path(file.path).is_absolute() else f" ({path}); paths start from the folder of the config file"
+        raise refusal(name, file.path, f"no such file{start}")
     if file.sha256 and checksum(path) != file.sha256.lower():
         raise refusal(name, file.path, f"sha256 is {checksum(path)}, the config says {file.sha256}")
     return path

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from multimep.dataset import Dataset, write_whole
+from multimep.dataset import Dataset, read_table, write_whole
 from multimep.mutations import parse
 
 TRAIN, TEST, UNUSED = "train", "test", ""
@@ -240,7 +240,7 @@ def write(split: Split, path: Path) -> None:
 
 def read(path: Path) -> Split:
     """Read a split written by `write`; raises SplitError, naming the file, for anything else."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_table(path, (), SplitError)
     if list(table.columns[:1]) != ["mutant"]:
         raise SplitError(f"{path}: the first column must be 'mutant', not {', '.join(table.columns[:1])!r}")
     mutants = tuple(table["mutant"])

@@ -68,7 +68,10 @@ def read_header(path: Path) -> Header:
         raise PredictorFileError(f"{path} is not a predictor file ({error}); make one with `multimep fit`") from error
     if metadata.get("format") != str(FORMAT) or "header" not in metadata:
         raise PredictorFileError(f"{path} is not a predictor of format {FORMAT}; fit it again with `multimep fit`")
-    return Header(**json.loads(metadata["header"]))
+    try:
+        return Header(**json.loads(metadata["header"]))
+    except (json.JSONDecodeError, TypeError) as error:
+        raise PredictorFileError(f"{path} is of another version ({error}); fit it again with `multimep fit`") from error
 
 
 def load(path: Path, method: Method, embedder: Embedder) -> Predictor:

@@ -1,0 +1,40 @@
+"""What a command reads and writes, looked at before any work: an hour's result must not fail at its last line."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class PathError(ValueError):
+    """A file that cannot be read or written, or would be lost; the message names it and the remedy."""
+
+
+def check(inputs: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Raise PathError unless every input is a file and every output can be written, once, over none of the inputs."""
+    for path in inputs:
+        _check_input(path)
+    for path in outputs:
+        _check_output(path)
+    places = [path.resolve() for path in outputs]
+    for path, place in zip(outputs, places, strict=True):
+        if place in [one.resolve() for one in inputs]:
+            raise PathError(f"{path}: --output would overwrite what is read; choose another name")
+        if places.count(place) > 1:
+            raise PathError(f"{path}: given as --output twice; choose a file for each dataset")
+
+
+def _check_input(path: Path) -> None:
+    if not path.exists():
+        raise PathError(f"{path}: no such file; correct the path (it starts from {Path.cwd()})")
+    if not path.is_file():
+        raise PathError(f"{path}: not a file; name the file itself")
+
+
+def _check_output(path: Path) -> None:
+    if path.is_dir():
+        raise PathError(f"{path}: is a folder; give --output the name of a file in it")
+    parent = next(one for one in path.absolute().parents if one.exists())
+    if not parent.is_dir():
+        raise PathError(f"{path}: {parent} is a file, not a folder; choose another --output")
+    if not os.access(parent, os.W_OK):
+        raise PathError(f"{path}: the folder {parent} is not writable; choose another --output")
