@@ -22,7 +22,7 @@ ORDER = (
     "methods.embedding_gp", "methods.transmep", "methods.fine_tune", "methods.fine_tune_together", "methods",
     "methods.predictor_file",
     "cross_prediction", "candidates", "metrics", "comparisons", "drawing", "figures", "tables", "findings", "report",
-    "settings", "study_report", "cli",
+    "settings", "chosen_model", "study_report", "paths", "cli",
 )  # fmt: skip
 EMPTY = ("", "readers")  # packages whose __init__ imports nothing
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -88,7 +88,7 @@ FAULTS = [
         "rndom",
         "config.splits.random: no split scheme 'rndom'; choose scheme from random, modulo",
     ),
-    (("splits", "random"), {"folds": 3}, "config.splits.random: no split scheme 'None'; choose"),
+    (("splits", "random"), {"folds": 3}, "config.splits.random: says no scheme; choose"),
     (("methods", "gp", "method"), "gp", "config.methods.gp: no method 'gp'; choose from additive"),
     (("methods", "ridge"), {}, "config.methods.ridge: no method 'ridge'"),
     (

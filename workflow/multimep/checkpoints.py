@@ -160,7 +160,7 @@ def _read_fair_esm(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path}: refused, it is damaged or asks for more than tensors and the architecture; "
-            f"use the original fair-esm file or convert it to .safetensors ({str(error).splitlines()[0]})"
+            "use the original fair-esm file or convert it to .safetensors"
         ) from error
     except (KeyError, TypeError, AttributeError, RuntimeError, EOFError) as error:
         raise CheckpointError(f"{path}: not an ESM-2 checkpoint of fair-esm ({error}); fetch the file again") from error

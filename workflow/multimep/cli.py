@@ -2,17 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, NoReturn
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from multimep import paths
 
-    from multimep.embedder import Embedder
-    from multimep.language_model import LanguageModel
+WELCOME = """Which way of using a protein language model predicts these mutants best, and what do untested ones score?
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+Compare methods on your own table: dataset, split, cross-predict, evaluate. Predict new mutants: dataset, fit, predict.
+COMMAND --help shows every setting with its default; many datasets and methods at once are the pipeline's work."""
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=WELCOME)
 
 Settings = Annotated[str, typer.Option(help="Settings as JSON or YAML; what is left out keeps its default.")]
 Seed = Annotated[int, typer.Option(help="Everything random follows from this number.")]
@@ -30,16 +31,42 @@ Table = Annotated[Path, typer.Argument(help="A dataset: CSV written by `multimep
 Output = Annotated[Path, typer.Option(help="File to write.")]
 
 
+class CommandError(ValueError):
+    """Arguments that do not go together; the message says what to give."""
+
+
 def main() -> None:
-    """Run a command; what is wrong with the input becomes one line and exit status 2."""
+    """Run a command; what is wrong with the input becomes one line and exit status 2, anything else a traceback."""
     try:
         app()
-    except (ValueError, OSError) as error:
-        ours = type(error).__module__.startswith("multimep.") or isinstance(error, OSError)
-        if not ours:
+    except OSError as error:
+        _stop(f"{error.filename2 or error.filename}: {error.strerror}" if error.filename else str(error), error)
+    except ValueError as error:
+        if not type(error).__module__.startswith("multimep."):
             raise
-        sys.stderr.write(f"multimep: {error}\n")
-        raise SystemExit(2) from error
+        _stop(str(error), error)
+
+
+def _stop(message: str, error: Exception) -> NoReturn:
+    sys.stderr.write(f"multimep: {message}\n")
+    raise SystemExit(2) from error
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from multimep import __version__
+
+        typer.echo(f"multimep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""
 
 
 @app.command()
@@ -64,8 +91,12 @@ def dataset(
     from multimep import settings, simulation, sources
 
     values = settings.parse(spec, "--spec")
+    given = {"--variants": variants, "--wild-type": wild_type, "source in --spec": values.get("source")}
+    if [key for key, value in given.items() if value] not in (["--variants", "--wild-type"], ["source in --spec"]):
+        raise CommandError("give --variants FILE.csv with --wild-type (sequence or FASTA file), or a source in --spec")
+    paths.check([variants] if variants else [], [output])
     if variants is not None:
-        values = {"source": settings.table_source(variants, wild_type), **values}
+        values = {**values, "source": settings.table_source(variants, wild_type)}
     chosen = settings.build(sources.DatasetSpec, values, f"datasets.{name}")
     found, record = sources.collect(name, chosen, cache, mirror or None, root)
     datasets.write(found, record, output)
@@ -84,12 +115,13 @@ def embed(
     cache: Cache = Path("results/cache"),
 ) -> None:
     """Run the language model over the sequences that the store (HDF5) does not have yet."""
+    from multimep import chosen_model, embeddings
     from multimep import dataset as datasets
-    from multimep import embeddings
 
-    chosen = _language_settings(language_model)
+    paths.check([table], [output])
+    chosen = chosen_model.words(language_model)
     variants = datasets.read(table).variants
-    model = _load(language_model, mirror, cache)
+    model = chosen_model.load(language_model, mirror, cache)
     new = embeddings.embed(variants, model, output, residues=chosen.residues, batch_size=chosen.batch_size)
     typer.echo(f"{output}: {new} sequences computed, {len(variants)} variants")
 
@@ -101,6 +133,7 @@ def split(table: Table, output: Output, settings: Settings = "{scheme: random}",
     from multimep import settings as studies
     from multimep import splits
 
+    paths.check([table], [output])
     scheme = studies.scheme(studies.parse(settings, "--settings"), "--settings")
     found = scheme.split(datasets.read(table), seed)
     splits.write(found, output)
@@ -121,19 +154,20 @@ def cross_predict(
     cache: Cache = Path("results/cache"),
 ) -> None:
     """Fit a method on the teaching variants of every fold and predict the variants that are asked."""
+    from multimep import chosen_model, predictions, splits
     from multimep import dataset as datasets
-    from multimep import predictions, splits
     from multimep import settings as studies
     from multimep.cross_prediction import cross_predict as predict_folds
 
     if not len(dataset) == len(split) == len(output):
-        raise typer.BadParameter(
-            f"{len(dataset)} --dataset, {len(split)} --split, {len(output)} --output: give one of each per dataset"
-        )
+        counts = f"{len(dataset)} --dataset, {len(split)} --split, {len(output)} --output"
+        raise CommandError(f"{counts}: give one of each per dataset, in the same order")
+    paths.check([*dataset, *split, *(store or [])], output)
     chosen = studies.method(method, studies.parse(settings, "--settings"), "--settings")
     tables = [datasets.read(path) for path in dataset]
     folds = [splits.read(path) for path in split]
-    found = predict_folds(chosen, tables, folds, _embedder(language_model, store or [], mirror, cache), seed)
+    embedder = chosen_model.embedder(language_model, store or [], mirror, cache)
+    found = predict_folds(chosen, tables, folds, embedder, seed)
     for table, path in zip(tables, output, strict=True):
         predictions.write(found[table.name], path)
         typer.echo(f"{path}: {len(found[table.name])} folds of {table.name} by {method}")
@@ -151,14 +185,15 @@ def fit(
     cache: Cache = Path("results/cache"),
 ) -> None:
     """Fit a method on all variants of a dataset and save the predictor (safetensors)."""
-    from multimep import __version__
+    from multimep import __version__, chosen_model
     from multimep import dataset as datasets
     from multimep import settings as studies
     from multimep.methods import predictor_file
 
+    paths.check([table], [output])
     values = studies.parse(settings, "--settings")
     data = datasets.read(table)
-    embedder = _embedder(language_model, [], mirror, cache)
+    embedder = chosen_model.embedder(language_model, [], mirror, cache)
     predictor = studies.method(method, values, "--settings").fit([data], embedder, seed)
     proteins = {data.name: data.wild_type}
     header = predictor_file.Header(method, dict(values), language_model, embedder.used, proteins, __version__)
@@ -178,17 +213,18 @@ def predict(
     cache: Cache = Path("results/cache"),
 ) -> None:
     """Predict new variants with a saved predictor."""
-    from multimep import predictions
+    from multimep import chosen_model, predictions
     from multimep import settings as studies
     from multimep.candidates import read_variants, single_mutants
     from multimep.methods import predictor_file
 
+    paths.check([predictor, *([variants] if variants else [])], [output])
     header = predictor_file.read_header(predictor)
-    name = _one_of(header.datasets, dataset, predictor)
+    name = predictor_file.protein(header, dataset, predictor)
     wild_type = header.datasets[name]
     asked = single_mutants(name, wild_type) if variants is None else read_variants(name, wild_type, variants)
     method = studies.method(header.method, header.settings, str(predictor))
-    loaded = predictor_file.load(predictor, method, _embedder(header.language_model, [], mirror, cache))
+    loaded = predictor_file.load(predictor, method, chosen_model.embedder(header.language_model, [], mirror, cache))
     predictions.write([("new", loaded.predict(asked))], output)
     typer.echo(f"{output}: {len(asked)} variants of {name} by {header.method}")
 
@@ -206,9 +242,10 @@ def evaluate(
     from multimep import metrics, predictions
     from multimep import settings as studies
 
+    paths.check([table, *files], [output])
     chosen = studies.build(studies.Evaluation, studies.parse(settings, "--settings"), "--settings")
     data = datasets.read(table)
-    found = {(path.parent.parent.name, path.parent.name): predictions.read(path) for path in files}
+    found = {key: predictions.read_of(data.variants, path) for key, path in paths.by_split_and_method(files).items()}
     parts = {key: metrics.evaluate(data, folds, chosen.bootstrap, seed) for key, folds in found.items()}
     metrics.write(data.name, parts, output)
     typer.echo(f"{output}: {len(parts)} pairs of split and method")
@@ -227,10 +264,11 @@ def report(
     from multimep import settings as studies
     from multimep.study_report import write_report
 
-    text = Path(config).read_text(encoding="utf-8") if config.endswith((".yaml", ".yml")) else config
-    write_report(
-        studies.study(studies.parse(text, config[:80])), text, results, benchmarks or results / "benchmarks", output
-    )
+    inline = config.lstrip().startswith("{")
+    paths.check([] if inline else [Path(config)], [output])
+    text = config if inline else studies.read_text(Path(config))
+    study = studies.study(studies.parse(text, "--config" if inline else config))
+    write_report(study, text, results, benchmarks or results / "benchmarks", output)
     typer.echo(str(output))
 
 
@@ -245,6 +283,7 @@ def pretrain(
     from multimep import pretraining
     from multimep import settings as studies
 
+    paths.check([train, valid], [])
     chosen = studies.build(pretraining.PretrainingSettings, studies.parse(settings, "--settings"), "--settings")
     pretraining.pretrain(train, valid, output, chosen)
 
@@ -256,37 +295,3 @@ def methods() -> None:
 
     for name, method in METHODS.items():
         typer.echo(f"{name:20s} {(sys.modules[method.__module__].__doc__ or '').splitlines()[0].partition(': ')[2]}")
-
-
-def _language_settings(text: str) -> Any:
-    from multimep import settings as studies
-
-    values = studies.parse(text, "--language-model") if text.lstrip().startswith("{") else {"name": text}
-    return studies.build(studies.LanguageModelSettings, values, "--language-model")
-
-
-def _load(text: str, mirror: str, cache: Path) -> "LanguageModel":
-    from multimep import language_model
-
-    chosen = _language_settings(text)
-    return language_model.load(
-        chosen.name,
-        directory=Path(chosen.directory) if chosen.directory else None,
-        cache=cache,
-        mirror=mirror or None,
-        sha256=chosen.sha256,
-        precision=chosen.precision,
-        device=chosen.device,
-    )
-
-
-def _embedder(text: str, stores: "Sequence[Path]", mirror: str, cache: Path) -> "Embedder":
-    from multimep.embedder import Embedder
-
-    return Embedder(lambda: _load(text, mirror, cache), tuple(stores), _language_settings(text).batch_size)
-
-
-def _one_of(datasets: "Mapping[str, str]", name: str, path: Path) -> str:
-    if name in datasets or (not name and len(datasets) == 1):
-        return name or next(iter(datasets))
-    raise typer.BadParameter(f"{path} knows {', '.join(datasets)}: choose one with --dataset")

@@ -50,13 +50,23 @@ class Corpus:
 
 
 def read_fasta(path: Path) -> Iterator[str]:
-    """The sequences of a FASTA file, plain or .gz, in order and in upper case."""
+    """The sequences of a FASTA file, plain or .gz, in order and in upper case; raises CorpusError for another file."""
+    try:
+        yield from _records(path)
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise CorpusError(f"{path}: no FASTA file ({error}); give one, plain or .gz") from error
+
+
+def _records(path: Path) -> Iterator[str]:
     lines: list[str] = []
+    headed = False
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         for line in file:
             if line.startswith(">"):
                 yield from _joined(lines)
-                lines = []
+                lines, headed = [], True
+            elif not headed and line.strip():
+                raise CorpusError(f"{path}: no FASTA file, for it does not start with '>'; give one, plain or .gz")
             else:
                 lines.append(line.strip())
     yield from _joined(lines)

@@ -6,7 +6,7 @@ from multimep.dataset import Dataset
 from multimep.embedder import Embedder
 from multimep.methods.method import Method
 from multimep.predictions import Predictions
-from multimep.splits import Fold, Split
+from multimep.splits import Fold, Split, SplitError
 
 Folds = list[tuple[str, Predictions]]
 
@@ -19,6 +19,7 @@ def cross_predict(
     A method of one protein is fitted per dataset and fold; a joint method once per fold name, on the teaching variants
     of all datasets that have a fold of that name, so no dataset's asked variants are ever among them.
     """
+    _require_own(datasets, splits)
     found: dict[str, Folds] = {dataset.name: [] for dataset in datasets}
     for name in dict.fromkeys(fold.name for split in splits for fold in split.folds):
         members = list(_members(name, datasets, splits))
@@ -27,6 +28,19 @@ def cross_predict(
             for dataset, fold in team:
                 found[dataset.name].append((name, predictor.predict(dataset.variants.select(fold.test))))
     return found
+
+
+def _require_own(datasets: Sequence[Dataset], splits: Sequence[Split]) -> None:
+    names = [dataset.name for dataset in datasets]
+    if len(set(names)) != len(names):
+        raise SplitError(f"a dataset is given twice: {', '.join(names)}; give each once")
+    for dataset, split in zip(datasets, splits, strict=True):
+        differ = sorted(set(dataset.variants.mutants) ^ set(split.mutants))
+        if differ:
+            raise SplitError(
+                f"{dataset.name}: its split is of other variants ({len(differ)} differ: {', '.join(differ[:5])}); "
+                "make it from this dataset with `multimep split`, and give datasets and splits in the same order"
+            )
 
 
 def _members(name: str, datasets: Sequence[Dataset], splits: Sequence[Split]) -> Iterator[tuple[Dataset, Fold]]:

@@ -38,3 +38,16 @@ def _check_output(path: Path) -> None:
         raise PathError(f"{path}: {parent} is a file, not a folder; choose another --output")
     if not os.access(parent, os.W_OK):
         raise PathError(f"{path}: the folder {parent} is not writable; choose another --output")
+
+
+def by_split_and_method(files: Sequence[Path]) -> dict[tuple[str, str], Path]:
+    """Predictions by their folders .../SPLIT/METHOD/, or by their own name where they lie in no two folders.
+
+    Raises PathError for two files of one split and method.
+    """
+    keys = [(path.parent.parent.name, path.parent.name) for path in files]
+    found = {key if all(key) else ("", path.stem): path for key, path in zip(keys, files, strict=True)}
+    if len(found) < len(files):
+        twice = ", ".join(map(str, files))
+        raise PathError(f"two of the same split and method among {twice}; name them .../SPLIT/METHOD/DATASET.csv")
+    return found

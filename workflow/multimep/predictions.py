@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from multimep.dataset import numbers, read_table, write_whole
+from multimep.dataset import Variants, numbers, read_table, write_whole
 
 COLUMNS = ("fold", "mutant", "mean", "std", "noisy_std")
 
@@ -89,3 +89,16 @@ def read(path: Path) -> dict[str, Predictions]:
         }
     except PredictionsError as error:
         raise PredictionsError(f"{path}: {error}; make the predictions again") from error
+
+
+def read_of(variants: Variants, path: Path) -> dict[str, Predictions]:
+    """As `read`; raises PredictionsError where the file asks about a mutant that is not among `variants`."""
+    found = read(path)
+    unknown = [mutant for part in found.values() for mutant in part.mutants if mutant not in variants.row_of]
+    if unknown:
+        few = ", ".join(unknown[:5])
+        raise PredictionsError(
+            f"{path}: {len(unknown)} predicted variants are not measured in {variants.dataset} ({few}); "
+            "these predictions are of another dataset, or of new variants"
+        )
+    return found

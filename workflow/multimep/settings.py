@@ -113,6 +113,14 @@ def parse(text: str, where: str) -> Mapping[str, Any]:
     return values or {}
 
 
+def read_text(path: Path) -> str:
+    """The text of a configuration file; raises SettingsError where it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+
+
 def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     """The frozen dataclass `kind` from plain values; raises SettingsError for unknown keys and wrong types."""
     faults = list(_unknown(kind, values, where))

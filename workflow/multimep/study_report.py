@@ -1,6 +1,5 @@
 """From a study's results folder to its report: which file holds what, and what machine and versions made it."""
 
-import json
 import os
 import platform
 from collections.abc import Mapping
@@ -72,5 +71,5 @@ def _machine() -> Mapping[str, str]:
 def _readable(configuration: str) -> str:
     """JSON, as the pipeline passes it, becomes YAML again; YAML stays as it was written."""
     if configuration.lstrip().startswith("{"):
-        return yaml.safe_dump(json.loads(configuration), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(yaml.safe_load(configuration), sort_keys=False, allow_unicode=True)
     return configuration

@@ -90,3 +90,11 @@ def load(path: Path, method: Method, embedder: Embedder) -> Predictor:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         facts = json.loads(file.metadata()["facts"])
     return method.restore(State(arrays, facts), embedder)
+
+
+def protein(header: Header, name: str, path: Path) -> str:
+    """The dataset meant by `name`, which may be empty where the predictor knows one only."""
+    if name in header.datasets or (not name and len(header.datasets) == 1):
+        return name or next(iter(header.datasets))
+    wrong = f" and not {name!r}" if name else ""
+    raise PredictorFileError(f"{path} knows {', '.join(header.datasets)}{wrong}; choose one with --dataset")
