@@ -1,4 +1,4 @@
-"""Markdown tables of a finished study, as docs/results.md shows them: python benchmarks/study_tables.py RESULTS METRIC."""
+"""Markdown tables of a finished study, as in docs/results.md: python benchmarks/study_tables.py RESULTS METRIC."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ def main(results: Path, metric: str) -> None:
     table = pd.concat([metrics.read(path) for path in sorted((results / "metrics").glob("*.csv"))], ignore_index=True)
     chosen = table[(table["metric"] == metric) & (table["aggregation"] == "fold")]
     part = chosen["fold"].str.extract(r"^(n\d+)_seed", expand=False).fillna("")
-    by = chosen.assign(size=part).groupby(["dataset", "size", "method"], sort=False)["value"].mean().unstack("method")
+    by = chosen.assign(size=part).pivot_table("value", ["size", "dataset"], "method", sort=False)
     by = by[list(dict.fromkeys(table["method"]))]
     for size, rows in by.groupby("size", sort=False):
         shown = rows.droplevel("size")
