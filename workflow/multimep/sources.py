@@ -15,7 +15,7 @@ from multimep.readers import lineage, table
 from multimep.readers.faults import refusal
 from multimep.readers.measurements import Reading, crop, merge
 from multimep.readers.reader import Columns, Inputs, Text
-from multimep.simulation import Simulation, SimulationError, simulate
+from multimep.simulation import PROTEINS, Simulation, SimulationError, simulate
 
 SIMULATION = "simulation"
 MEMBER_LIMIT = 1 << 30
@@ -183,7 +183,10 @@ def _simulated(name: str, spec: DatasetSpec) -> tuple[Dataset, Record]:
     dataset = Dataset(scan.variants, scan.fitness, scan.std, scan.replicates, spec.group, spec.higher_is_better)
     counts = {"rows_read": 0, "rows_dropped": 0, "variants": len(dataset), "replicates_averaged": 0}
     note = f"simulated by multimep, not measured: {settings}"
-    return dataset, replace(_record(dataset, spec, counts), simulated=True, notes=(note,))
+    protein = PROTEINS[settings.protein]
+    sequence = f"wild type: UniProt {protein.accession} {protein.first}-{protein.last}, {protein.note}"
+    record = replace(_record(dataset, spec, counts), simulated=True, notes=(note,))
+    return dataset, replace(record, citation=spec.citation or sequence, licence=spec.licence or "MIT (simulated)")
 
 
 def _counts(read: Reading, kept: Reading, dataset: Dataset) -> dict[str, int]:
