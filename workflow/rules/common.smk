@@ -22,7 +22,9 @@ ENVIRONMENT = {
     "MULTIMEP_CACHE": config.get("cache", "results/cache"),
     "MULTIMEP_ROOT": ROOT,
     "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep: on shared cores, spinning ones made training four times slower
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 32),  # freed activations stay with the process: halves the time of long sequences
+    "MALLOC_MMAP_THRESHOLD_": str(
+        1 << 32
+    ),  # freed activations stay with the process: halves the time of long sequences
     "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
 }
 # Where files come from is no setting of a result: it stands in the environment, not in params, and reruns nothing.
