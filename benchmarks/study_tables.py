@@ -14,7 +14,7 @@ def main(results: Path, metric: str) -> None:
     chosen = table[(table["metric"] == metric) & (table["aggregation"] == "fold")]
     part = chosen["fold"].str.extract(r"^(n\d+)_seed", expand=False).fillna("")
     by = chosen.assign(size=part).pivot_table("value", ["size", "dataset"], "method", sort=False)
-    by = by[list(dict.fromkeys(table["method"]))]
+    by = by[[name for name in dict.fromkeys(table["method"]) if name in by]]
     for size, rows in by.groupby("size", sort=False):
         shown = rows.droplevel("size")
         print(f"\n{metric}{f', {size[1:]} training variants' if size else ''}\n")
