@@ -92,6 +92,15 @@ def test_the_rules_import_nothing_of_multimep_but_its_version():
         assert set(ours) <= {"from multimep import __version__ as VERSION"}, path.name
 
 
+@pytest.mark.parametrize("command", ["dataset", "split", "predict", "evaluate", "report"])
+def test_a_command_that_needs_no_language_model_does_not_import_torch(command):
+    rooms = {"dataset": "sources", "split": "splits", "predict": "chosen_model, cross_prediction"}
+    code = f"import sys; from multimep import settings, {rooms.get(command, 'metrics, study_report')}"
+    names = "additive", "one_hot_ridge", "zero_shot", "embedding_gp", "transmep"
+    methods = f"from multimep.methods import METHODS; [METHODS[name] for name in {names}]"
+    assert run(f"{code}; {methods}; print('torch' in sys.modules)") == "False\n"
+
+
 def test_help_does_not_import_torch():
     code = """
         import sys

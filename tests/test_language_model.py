@@ -9,7 +9,7 @@ import torch
 from multimep import checkpoints, language_model
 from multimep.checkpoints import CheckpointError
 from multimep.language_model import ALPHABET, LanguageModel, LanguageModelError
-from multimep.mutations import AMINO_ACIDS, MutationError, parse
+from multimep.mutations import AMINO_ACIDS, MutationError
 
 WILD_TYPE = "MSKGEELFTGVVPILVELDGDVNGHKFSVSG"
 VARIANTS = [WILD_TYPE, "A" + WILD_TYPE[1:], WILD_TYPE[:-1] + "W"]
@@ -128,15 +128,6 @@ def test_a_letter_that_is_no_amino_acid_is_refused(plm: LanguageModel, letter: s
 def test_a_layer_that_does_not_exist_is_refused(plm: LanguageModel) -> None:
     with pytest.raises(LanguageModelError, match="layers 0 to 3"):
         plm.hidden_states([WILD_TYPE], 4)
-
-
-def test_scores_sum_log_odds_over_mutations() -> None:
-    random = np.random.default_rng(0)
-    table = np.log(random.dirichlet(np.ones(20), 5))
-    found = language_model.scores(table, [parse("A1C"), parse("A1C:D3W"), parse("WT")])
-    single = table[0, AMINO_ACIDS.index("C")] - table[0, AMINO_ACIDS.index("A")]
-    double = single + table[2, AMINO_ACIDS.index("W")] - table[2, AMINO_ACIDS.index("D")]
-    np.testing.assert_allclose(found, [single, double, 0.0])
 
 
 def test_mini_is_shipped_and_loads() -> None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from multimep import language_model, settings
+from multimep import settings
 from multimep.embedder import Embedder, EmbedderError
 from multimep.embeddings import open_store
-from multimep.language_model import LanguageModel
 from multimep.settings import LanguageModelSettings
+
+if TYPE_CHECKING:  # imported where it is loaded: most commands find all they ask for in the stores
+    from multimep.language_model import LanguageModel
 
 OPTION = "--language-model"
 
@@ -18,8 +21,10 @@ def words(text: str) -> LanguageModelSettings:
     return settings.build(LanguageModelSettings, values, OPTION)
 
 
-def load(text: str, mirror: str, cache: Path) -> LanguageModel:
+def load(text: str, mirror: str, cache: Path) -> "LanguageModel":
     """The language model; raises CheckpointError or LanguageModelError with the remedy."""
+    from multimep import language_model
+
     chosen = words(text)
     return language_model.load(
         chosen.name,

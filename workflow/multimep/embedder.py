@@ -4,13 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from multimep.dataset import Variants
 from multimep.embeddings import MARGINALS, Store, key, maker, open_store, pool
-from multimep.language_model import LanguageModel
+
+if TYPE_CHECKING:  # most methods find all they ask for in the stores, and never need torch
+    from multimep.language_model import LanguageModel
 
 
 class EmbedderError(ValueError):
@@ -27,12 +30,12 @@ class Embedder:
         batch_size: sequences per forward pass where something must be computed.
     """
 
-    load: Callable[[], LanguageModel]
+    load: Callable[[], "LanguageModel"]
     stores: tuple[Path, ...] = ()
     batch_size: int = 32
 
     @cached_property
-    def language_model(self) -> LanguageModel:
+    def language_model(self) -> "LanguageModel":
         """The language model; raises EmbedderError where a store was made by another one."""
         model = self.load()
         for store in self._open:

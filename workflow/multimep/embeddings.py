@@ -13,14 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from jaxtyping import Float
 
 from multimep.dataset import Variants
-from multimep.language_model import LanguageModel
+
+if TYPE_CHECKING:  # torch takes 1.5 s to import, and a reader of a store needs none of it
+    from multimep.language_model import LanguageModel
 
 FORMAT = 1
 BLOCK = 512
@@ -51,7 +53,7 @@ class Maker:
     format: int = FORMAT
 
 
-def maker(language_model: LanguageModel) -> Maker:
+def maker(language_model: "LanguageModel") -> Maker:
     """The maker of everything that `language_model` computes from its last layer."""
     return Maker(language_model.name, language_model.sha256, language_model.layers, language_model.precision)
 
@@ -132,7 +134,7 @@ class _Plan:
 
     path: Path
     wild_type: str
-    language_model: LanguageModel
+    language_model: "LanguageModel"
     residues: bool
     old: Store | None
     kept: tuple[str, ...]
@@ -149,7 +151,7 @@ class _Plan:
         return self.parts / f"{key(content)}.npy"
 
 
-def embed(variants: Variants, language_model: LanguageModel, path: Path, *, residues: bool, batch_size: int) -> int:
+def embed(variants: Variants, language_model: "LanguageModel", path: Path, *, residues: bool, batch_size: int) -> int:
     """Make or complete the store of a dataset at `path`; returns how many sequences were missing from it.
 
     Rows of an older store by the same maker are taken over. Every variant and the wild type get a row; the wild type
@@ -229,7 +231,7 @@ def _add_marginals(plan: _Plan, file: h5py.File) -> None:
         file[f"marginals/{key(plan.wild_type)}/{kind}"] = values
 
 
-MARGINALS: Mapping[str, Callable[[LanguageModel, str], Float[np.ndarray, "length 20"]]] = {
+MARGINALS: Mapping[str, Callable[["LanguageModel", str], Float[np.ndarray, "length 20"]]] = {
     "wild_type": lambda language_model, wild_type: language_model.wild_type_marginals(wild_type).numpy(),
     "masked": lambda language_model, wild_type: language_model.masked_marginals(wild_type).numpy(),
 }

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from multimep import checkpoints
-from multimep.mutations import AMINO_ACIDS, Genotype, check_residues
+from multimep.mutations import AMINO_ACIDS, check_residues
 
 MINI = Path(__file__).parent / "mini" / "mini.safetensors"
 MAX_LENGTH = 1022  # ESM-2 was trained on at most 1024 tokens: BOS, 1022 residues, EOS
@@ -223,22 +223,3 @@ def _check_device(device: str) -> None:
         raise LanguageModelError(f"no device {device!r}; set device to cpu or cuda") from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise LanguageModelError(f"device {device!r}: this torch finds no CUDA GPU; set device to cpu")
-
-
-def scores(
-    log_probabilities: Float[np.ndarray, "length 20"], genotypes: Sequence[Genotype]
-) -> Float[np.ndarray, " variants"]:
-    """The zero-shot score of each genotype: how much likelier its residues are than the wild type's, in nats."""
-    column = {letter: index for index, letter in enumerate(AMINO_ACIDS)}
-    # s(g) = sum over mutations of log p(substitute | position) - log p(reference | position)
-    return np.array(
-        [
-            sum(
-                log_probabilities[m.position - 1, column[m.substitute]]
-                - log_probabilities[m.position - 1, column[m.reference]]
-                for m in genotype
-            )
-            for genotype in genotypes
-        ],
-        dtype=float,
-    )

@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
-from multimep.language_model import scores
 from multimep.methods.method import State, only
+from multimep.mutations import AMINO_ACIDS, Genotype
 from multimep.predictions import Predictions, without_std
 
 
@@ -54,3 +54,22 @@ class ZeroShotPredictor:
     def state(self) -> State:
         """The log-probabilities and the direction."""
         return State({"log_probabilities": self.log_probabilities}, {"wild_type": self.wild_type, "sign": self.sign})
+
+
+def scores(
+    log_probabilities: Float[np.ndarray, "length 20"], genotypes: Sequence[Genotype]
+) -> Float[np.ndarray, " variants"]:
+    """The zero-shot score of each genotype: how much likelier its residues are than the wild type's, in nats."""
+    column = {letter: index for index, letter in enumerate(AMINO_ACIDS)}
+    # s(g) = sum over mutations of log p(substitute | position) - log p(reference | position)
+    return np.array(
+        [
+            sum(
+                log_probabilities[m.position - 1, column[m.substitute]]
+                - log_probabilities[m.position - 1, column[m.reference]]
+                for m in genotype
+            )
+            for genotype in genotypes
+        ],
+        dtype=float,
+    )
