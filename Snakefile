@@ -20,6 +20,7 @@ include: "workflow/rules/datasets.smk"
 include: "workflow/rules/embeddings.smk"
 include: "workflow/rules/splits.smk"
 include: "workflow/rules/predictions.smk"
+include: "workflow/rules/shards.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/report.smk"
 

@@ -10,7 +10,6 @@ from scipy.stats import spearmanr
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.fine_tuning import (
-    EarlyStopping,
     FineTuned,
     FineTuningError,
     Head,
@@ -19,7 +18,6 @@ from multimep.fine_tuning import (
     fine_tune,
     interleave,
     pool,
-    rate,
     trunk_parameters,
     validation_loss,
 )
@@ -28,6 +26,7 @@ from multimep.methods.fine_tune import FineTune
 from multimep.methods.fine_tune_together import FineTuneTogether
 from multimep.methods.method import FitError, State
 from multimep.mutations import AMINO_ACIDS
+from multimep.training_run import EarlyStopping
 
 WILD_TYPES = {"first": "MKTAYIAKQRQISFVKSH", "second": "GSHMLEDPVNWCFT"}
 QUICK = Training(epochs=3)
@@ -226,7 +225,7 @@ def test_half_precision_trains_to_nearly_the_same_predictions() -> None:
     assert np.abs(full - half).max() < 0.2 * train.fitness.std()
 
 
-# batches and schedule
+# batches
 
 
 def test_an_epoch_visits_every_teaching_row_once_in_batches_of_one_dataset() -> None:
@@ -240,29 +239,7 @@ def test_an_epoch_visits_every_teaching_row_once_in_batches_of_one_dataset() -> 
     assert len({owner is lessons[0] for owner, _ in batches[:4]}) == 2
 
 
-def test_the_rate_rises_and_falls_linearly_to_zero() -> None:
-    shares = [rate(0.2, step, 20) for step in range(21)]
-    np.testing.assert_allclose(shares[:4], [0.25, 0.5, 0.75, 1.0])
-    np.testing.assert_allclose(np.diff(shares[4:]), -1 / 16)
-    assert shares[20] == 0
-    assert rate(0.0, 0, 10) == 1
-
-
 # early stopping
-
-
-def test_the_best_weights_come_back_after_patience_runs_out() -> None:
-    weight = torch.zeros(1)
-    watch = EarlyStopping([weight], patience=2)
-    decisions = []
-    for value, loss in enumerate([3.0, 1.0, 2.0, 1.5, 0.0]):
-        weight.fill_(value)
-        decisions.append(watch.should_stop(loss))
-        if decisions[-1]:
-            break
-    watch.take_back_best()
-    assert decisions == [False, False, False, True]
-    assert weight.item() == 1.0
 
 
 def test_without_validation_rows_training_neither_stops_nor_goes_back() -> None:

@@ -132,11 +132,17 @@ def read(path: Path, sha256: str | None = None) -> tuple[esm.ESM2, str]:
 
     Raises CheckpointError for another hash, an unsafe pickle, an unknown format and missing or foreign weights.
     """
+    found = verified(path, sha256)
+    architecture, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_fair_esm(path)
+    return _build(path, architecture, state), found
+
+
+def verified(path: Path, sha256: str | None) -> str:
+    """The file's sha256; raises CheckpointError where another one was expected."""
     found = digest(path)
     if sha256 is not None and found != sha256.lower():
         raise CheckpointError(f"{path}: sha256 is {found}, expected {sha256}; delete the file and fetch it again")
-    architecture, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_fair_esm(path)
-    return _build(path, architecture, state), found
+    return found
 
 
 def digest(path: Path) -> str:

@@ -1,10 +1,12 @@
 """The language model that a command was told to use: from a name, a path or settings as JSON to the model itself."""
 
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multimep import settings
+from multimep import __version__, settings
 from multimep.embedder import Embedder, EmbedderError
 from multimep.embeddings import open_store
 from multimep.settings import LanguageModelSettings
@@ -13,12 +15,26 @@ if TYPE_CHECKING:  # imported where it is loaded: most commands find all they as
     from multimep.language_model import LanguageModel
 
 OPTION = "--language-model"
+RUN_BY = ("device", "batch_size", "directory")
+"""Settings that say how a model is run, and change no result."""
+HOW = "MULTIMEP_LANGUAGE_MODEL"
+"""Environment variable with those of RUN_BY as JSON. The rules put them there and not into the command, for what stands
+in a command reruns its job when it changes."""
 
 
 def words(text: str) -> LanguageModelSettings:
     """The settings in `text`: a name or path alone, or JSON; raises SettingsError."""
     values = settings.parse(text, OPTION) if text.lstrip().startswith("{") else {"name": text}
-    return settings.build(LanguageModelSettings, values, OPTION)
+    return settings.build(LanguageModelSettings, {**settings.parse(os.environ.get(HOW, ""), HOW), **values}, OPTION)
+
+
+def identity(text: str) -> str:
+    """What of the choice decides results, and the version that computes them; a checkpoint file by size and date."""
+    chosen = {name: value for name, value in vars(words(text)).items() if name not in RUN_BY}
+    path = Path(str(chosen["name"]))
+    state = path.stat() if path.is_file() else None
+    file = [state.st_size, state.st_mtime_ns] if state else []
+    return f"multimep {__version__} {json.dumps(chosen, sort_keys=True)} {file}"
 
 
 def load(text: str, mirror: str, cache: Path) -> "LanguageModel":
@@ -37,12 +53,37 @@ def load(text: str, mirror: str, cache: Path) -> "LanguageModel":
     )
 
 
-def embedder(text: str, stores: Sequence[Path], mirror: str, cache: Path) -> Embedder:
-    """The door to it, stores first; raises EmbedderError where a store was made by another language model."""
+Loader = Callable[[str, str, Path], "LanguageModel"]
+
+
+def embedder(text: str, stores: Sequence[Path], mirror: str, cache: Path, loader: Loader | None = None) -> Embedder:
+    """The door to it, stores first; raises EmbedderError where a store was made by another language model.
+
+    `loader` is `load`, or one that keeps what it has loaded, where a process needs several embedders.
+    """
     chosen = words(text)
     for store in stores:
         made = open_store(store).maker
         if (made.model, made.precision) != (chosen.name, chosen.precision):
             asked = f"{OPTION} is {chosen.name} ({chosen.precision})"
             raise EmbedderError(f"{store} was made by {made.model} ({made.precision}), {asked}: give the same to both")
-    return Embedder(lambda: load(text, mirror, cache), tuple(stores), chosen.batch_size)
+    return Embedder(lambda: (loader or load)(text, mirror, cache), tuple(stores), chosen.batch_size)
+
+
+def record(text: str, mirror: str, cache: Path) -> dict[str, str | int]:
+    """What the checkpoint is, once it is here and verified: name, sha256, parameters, layers, width."""
+    from multimep import checkpoints
+
+    chosen = words(text)
+    known = checkpoints.CHECKPOINTS.get(chosen.name)
+    if known is None:  # a file, or mini: its size stands in it alone
+        model = load(text, mirror, cache)
+        parameters = sum(value.numel() for value in model.model.parameters())
+        sizes = {"parameters": parameters, "layers": model.layers, "width": model.width}
+        return {"name": model.name, "sha256": model.sha256, **sizes}
+    directory = Path(chosen.directory) if chosen.directory else None
+    path, expected = checkpoints.locate(
+        known.name, directory=directory, cache=cache, mirror=mirror or None, sha256=chosen.sha256
+    )
+    sizes = {"parameters": known.parameters, "layers": known.layers, "width": known.width}
+    return {"name": known.name, "sha256": checkpoints.verified(path, expected), **sizes}

@@ -6,7 +6,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from multimep import paths
+from multimep import cluster_commands, language_model_commands, paths
+from multimep.interruption import Interrupted
+from multimep.options import Cache, Checkpoints, Configuration, Language, Mirror, Output, Results, Seed, Settings, Table
 
 WELCOME = """Which way of using a protein language model predicts these mutants best, and what do untested ones score?
 
@@ -14,21 +16,6 @@ Compare methods on your own table: dataset, split, cross-predict, evaluate. Pred
 COMMAND --help shows every setting with its default; many datasets and methods at once are the pipeline's work."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=WELCOME)
-
-Settings = Annotated[str, typer.Option(help="Settings as JSON or YAML; what is left out keeps its default.")]
-Seed = Annotated[int, typer.Option(help="Everything random follows from this number.")]
-Mirror = Annotated[
-    str,
-    typer.Option(
-        envvar="MULTIMEP_MIRROR", help="Takes the place of scheme and host of every URL: file:///... or http://..."
-    ),
-]
-Cache = Annotated[Path, typer.Option(envvar="MULTIMEP_CACHE", help="Folder of downloads, kept by checksum.")]
-Language = Annotated[
-    str, typer.Option("--language-model", help="Name (mini, esm2_t33_650M_UR50D, ...), path, or settings as JSON.")
-]
-Table = Annotated[Path, typer.Argument(help="A dataset: CSV written by `multimep dataset`, its record beside it.")]
-Output = Annotated[Path, typer.Option(help="File to write.")]
 
 
 class CommandError(ValueError):
@@ -39,6 +26,9 @@ def main() -> None:
     """Run a command; what is wrong with the input becomes one line and exit status 2, anything else a traceback."""
     try:
         app()
+    except Interrupted as stop:
+        sys.stderr.write(f"multimep: {stop}\n")
+        raise
     except OSError as error:
         _stop(f"{error.filename2 or error.filename}: {error.strerror}" if error.filename else str(error), error)
     except ValueError as error:
@@ -107,26 +97,6 @@ def dataset(
 
 
 @app.command()
-def embed(
-    table: Table,
-    output: Output,
-    language_model: Language = "mini",
-    mirror: Mirror = "",
-    cache: Cache = Path("results/cache"),
-) -> None:
-    """Run the language model over the sequences that the store (HDF5) does not have yet."""
-    from multimep import chosen_model, embeddings
-    from multimep import dataset as datasets
-
-    paths.check([table], [output])
-    chosen = chosen_model.words(language_model)
-    variants = datasets.read(table).variants
-    model = chosen_model.load(language_model, mirror, cache)
-    new = embeddings.embed(variants, model, output, residues=chosen.residues, batch_size=chosen.batch_size)
-    typer.echo(f"{output}: {new} sequences computed, {len(variants)} variants")
-
-
-@app.command()
 def split(table: Table, output: Output, settings: Settings = "{scheme: random}", seed: Seed = 0) -> None:
     """Say for every variant of every fold whether it teaches or is asked."""
     from multimep import dataset as datasets
@@ -152,25 +122,21 @@ def cross_predict(
     seed: Seed = 0,
     mirror: Mirror = "",
     cache: Cache = Path("results/cache"),
+    checkpoints: Checkpoints = None,
 ) -> None:
     """Fit a method on the teaching variants of every fold and predict the variants that are asked."""
-    from multimep import chosen_model, predictions, splits
-    from multimep import dataset as datasets
     from multimep import settings as studies
-    from multimep.cross_prediction import cross_predict as predict_folds
+    from multimep.prediction_job import PredictionJob
 
     if not len(dataset) == len(split) == len(output):
         counts = f"{len(dataset)} --dataset, {len(split)} --split, {len(output)} --output"
         raise CommandError(f"{counts}: give one of each per dataset, in the same order")
     paths.check([*dataset, *split, *(store or [])], output)
-    chosen = studies.method(method, studies.parse(settings, "--settings"), "--settings")
-    tables = [datasets.read(path) for path in dataset]
-    folds = [splits.read(path) for path in split]
-    embedder = chosen_model.embedder(language_model, store or [], mirror, cache)
-    found = predict_folds(chosen, tables, folds, embedder, seed)
-    for table, path in zip(tables, output, strict=True):
-        predictions.write(found[table.name], path)
-        typer.echo(f"{path}: {len(found[table.name])} folds of {table.name} by {method}")
+    values = studies.parse(settings, "--settings")
+    job = PredictionJob(method, values, dataset, split, output, store or [], language_model, seed)
+    folds = job.run(mirror, cache, checkpoints)
+    for path, (name, number) in zip(output, folds.items(), strict=True):
+        typer.echo(f"{path}: {number} folds of {name} by {method}")
 
 
 @app.command()
@@ -183,9 +149,10 @@ def fit(
     seed: Seed = 0,
     mirror: Mirror = "",
     cache: Cache = Path("results/cache"),
+    checkpoints: Checkpoints = None,
 ) -> None:
     """Fit a method on all variants of a dataset and save the predictor (safetensors)."""
-    from multimep import __version__, chosen_model
+    from multimep import __version__, chosen_model, interruption
     from multimep import dataset as datasets
     from multimep import settings as studies
     from multimep.methods import predictor_file
@@ -194,10 +161,11 @@ def fit(
     values = studies.parse(settings, "--settings")
     data = datasets.read(table)
     embedder = chosen_model.embedder(language_model, [], mirror, cache)
-    predictor = studies.method(method, values, "--settings").fit([data], embedder, seed)
-    proteins = {data.name: data.wild_type}
-    header = predictor_file.Header(method, dict(values), language_model, embedder.used, proteins, __version__)
-    predictor_file.save(predictor, header, output)
+    with interruption.watch(checkpoints, chosen_model.identity(language_model)):
+        predictor = studies.method(method, values, "--settings").fit([data], embedder, seed)
+        proteins = {data.name: data.wild_type}
+        header = predictor_file.Header(method, dict(values), language_model, embedder.used, proteins, __version__)
+        predictor_file.save(predictor, header, output)
     typer.echo(f"{output}: {method} fitted on {len(data)} variants of {data.name}")
 
 
@@ -254,8 +222,8 @@ def evaluate(
 @app.command()
 def report(
     output: Output,
-    config: Annotated[str, typer.Option(help="The configuration of the study: a YAML file, or JSON.")] = "config.yaml",
-    results: Annotated[Path, typer.Option(help="Folder of the study's results.")] = Path("results"),
+    config: Configuration = "config.yaml",
+    results: Results = Path("results"),
     benchmarks: Annotated[
         Path | None, typer.Option(help="Folder of run times; results/benchmarks if not given.")
     ] = None,
@@ -264,28 +232,11 @@ def report(
     from multimep import settings as studies
     from multimep.study_report import write_report
 
-    inline = config.lstrip().startswith("{")
-    paths.check([] if inline else [Path(config)], [output])
-    text = config if inline else studies.read_text(Path(config))
-    study = studies.study(studies.parse(text, "--config" if inline else config))
+    text = studies.text_of(config)
+    paths.check([], [output])
+    study = studies.study(studies.parse(text, "--config" if text == config else config))
     write_report(study, text, results, benchmarks or results / "benchmarks", output)
     typer.echo(str(output))
-
-
-@app.command()
-def pretrain(
-    train: Annotated[Path, typer.Option(help="FASTA (may be gzipped) of training sequences.")],
-    valid: Annotated[Path, typer.Option(help="FASTA (may be gzipped) of held-out sequences.")],
-    output: Annotated[Path, typer.Option(help="Folder for checkpoints and the final weights.")],
-    settings: Settings = "{}",
-) -> None:
-    """Pre-train a small ESM-2 with the masked-language-model loss; continues where it was interrupted."""
-    from multimep import pretraining
-    from multimep import settings as studies
-
-    paths.check([train, valid], [])
-    chosen = studies.build(pretraining.PretrainingSettings, studies.parse(settings, "--settings"), "--settings")
-    pretraining.pretrain(train, valid, output, chosen)
 
 
 @app.command()
@@ -295,3 +246,7 @@ def methods() -> None:
 
     for name, method in METHODS.items():
         typer.echo(f"{name:20s} {(sys.modules[method.__module__].__doc__ or '').splitlines()[0].partition(': ')[2]}")
+
+
+for command in (*language_model_commands.COMMANDS, *cluster_commands.COMMANDS):
+    app.command()(command)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from multimep import finished_folds, interruption
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
 from multimep.methods.method import Method
@@ -17,17 +18,30 @@ def cross_predict(
     """For each dataset, the predictions of its asked variants fold by fold.
 
     A method of one protein is fitted per dataset and fold; a joint method once per fold name, on the teaching variants
-    of all datasets that have a fold of that name, so no dataset's asked variants are ever among them.
+    of all datasets that have a fold of that name, so no dataset's asked variants are ever among them. Inside
+    `interruption.watch` a signal stops it between two folds, or within one where the method can be continued there
+    (Interrupted is raised); folds that were finished before are taken back, not fitted again.
     """
     _require_own(datasets, splits)
     found: dict[str, Folds] = {dataset.name: [] for dataset in datasets}
     for name in dict.fromkeys(fold.name for split in splits for fold in split.folds):
         members = list(_members(name, datasets, splits))
         for team in [members] if method.joint else [[member] for member in members]:
-            predictor = method.fit([dataset.select(fold.train) for dataset, fold in team], embedder, seed)
-            for dataset, fold in team:
-                found[dataset.name].append((name, predictor.predict(dataset.variants.select(fold.test))))
+            for (dataset, _), answer in zip(team, _answers(method, team, embedder, seed), strict=True):
+                found[dataset.name].append((name, answer))
     return found
+
+
+def _answers(method: Method, team: Sequence[tuple[Dataset, Fold]], embedder: Embedder, seed: int) -> list[Predictions]:
+    kept = finished_folds.place(method, team, embedder, seed)
+    if kept is not None and kept.is_file():
+        return finished_folds.take_back(kept)
+    interruption.stop_if_requested()
+    predictor = method.fit([dataset.select(fold.train) for dataset, fold in team], embedder, seed)
+    answers = [predictor.predict(dataset.variants.select(fold.test)) for dataset, fold in team]
+    if kept is not None:
+        finished_folds.keep(answers, kept)
+    return answers
 
 
 def _require_own(datasets: Sequence[Dataset], splits: Sequence[Split]) -> None:

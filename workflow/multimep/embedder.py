@@ -80,5 +80,5 @@ class Embedder:
     def _compute(self, name: str, variants: Variants) -> Float[np.ndarray, "n ..."]:
         starts = range(0, len(variants), self.batch_size)
         batches = (variants.sequences[start : start + self.batch_size] for start in starts)
-        hidden = (self.language_model.hidden_states(batch).numpy() for batch in batches)
+        hidden = (self.language_model.hidden_states(batch).cpu().numpy() for batch in batches)
         return np.concatenate([pool(states) if name == "pooled" else states for states in hidden])

@@ -182,7 +182,7 @@ def _reusable(path: Path, wanted: Maker, residues: bool) -> Store | None:
 def _compute(plan: _Plan, block: Sequence[str], batch_size: int) -> None:
     """Write the rows of one block, shape (n, length, width) or pooled (n, width), whole or not at all."""
     batches = [block[start : start + batch_size] for start in range(0, len(block), batch_size)]
-    hidden = (plan.language_model.hidden_states(batch).numpy() for batch in batches)
+    hidden = (plan.language_model.hidden_states(batch).cpu().numpy() for batch in batches)
     rows = np.concatenate([states if plan.residues else pool(states) for states in hidden])
     partial = plan.part(block).with_suffix(f".{os.getpid()}.partial")
     with partial.open("wb") as file:
@@ -232,7 +232,7 @@ def _add_marginals(plan: _Plan, file: h5py.File) -> None:
 
 
 MARGINALS: Mapping[str, Callable[["LanguageModel", str], Float[np.ndarray, "length 20"]]] = {
-    "wild_type": lambda language_model, wild_type: language_model.wild_type_marginals(wild_type).numpy(),
-    "masked": lambda language_model, wild_type: language_model.masked_marginals(wild_type).numpy(),
+    "wild_type": lambda language_model, wild_type: language_model.wild_type_marginals(wild_type).cpu().numpy(),
+    "masked": lambda language_model, wild_type: language_model.masked_marginals(wild_type).cpu().numpy(),
 }
 """Log-probabilities at the wild type: from one unmasked forward pass, or with each position masked in turn."""

@@ -12,6 +12,7 @@ import pandas as pd
 from multimep import comparisons, predictions, tables
 from multimep import dataset as datasets
 from multimep import metrics as scores
+from multimep.accounting import Account
 from multimep.dataset import Dataset, Record
 from multimep.drawing import MINUS, Interval
 from multimep.figures import Pairs
@@ -70,7 +71,7 @@ class Findings:
         metrics: dataset, split, method, fold, aggregation, metric, value, low, high, n.
         records: what is known of each dataset, in the order of the study.
         pairs: split -> (dataset, method) -> predicted and measured fitness of the variants asked, all folds together.
-        times: station, jobs, total and longest (s), memory (MB) from Snakemake's benchmark files.
+        account: what the stations and methods have taken.
         baseline: the method that every other one is held against.
         unscaled: methods that predict on another scale than the fitness: compared by rank, drawn without a 1:1 line.
     """
@@ -81,7 +82,7 @@ class Findings:
     records: tuple[Record, ...]
     provenance: Provenance
     pairs: Mapping[str, Mapping[tuple[str, str], Pairs]] = field(default_factory=dict)
-    times: pd.DataFrame = field(default_factory=pd.DataFrame)
+    account: Account = field(default_factory=Account)
     baseline: str = "additive"
     unscaled: frozenset[str] = frozenset({"zero_shot"})
 
@@ -150,13 +151,13 @@ def gather(
     metrics: Sequence[Path],
     dataset_files: Sequence[Path],
     prediction_files: Mapping[tuple[str, str, str], Path],
-    benchmark_files: Mapping[str, Sequence[Path]],
     provenance: Provenance,
+    account: Account | None = None,
 ) -> Findings:
     """Read the files of a study.
 
-    `dataset_files` are CSVs with their records beside them, `prediction_files` are keyed by (dataset, split, method),
-    `benchmark_files` by station. Raises ReportError where predictions name a dataset or a mutant that is not there.
+    `dataset_files` are CSVs with their records beside them, `prediction_files` are keyed by (dataset, split, method).
+    Raises ReportError where predictions name a dataset or a mutant that is not there.
     """
     records = tuple(datasets.read_record(path) for path in dataset_files)
     measured = {record.name: datasets.read(path) for record, path in zip(records, dataset_files, strict=True)}
@@ -166,8 +167,7 @@ def gather(
             raise ReportError(f"{path}: predictions for dataset {name!r}, which is not among the report's datasets")
         pairs.setdefault(split, {})[name, method] = pair(predictions.read(path).values(), measured[name], str(path))
     table = pd.concat([scores.read(path) for path in metrics], ignore_index=True)
-    times = pd.DataFrame([_station(name, paths) for name, paths in benchmark_files.items() if paths])
-    return Findings(title, question, table, records, provenance, pairs, times=times)
+    return Findings(title, question, table, records, provenance, pairs, account or Account())
 
 
 def pair(folds: Iterable[Predictions], dataset: Dataset, where: str = "predictions") -> Pairs:
@@ -192,20 +192,3 @@ def _verdict(question: str, found: comparisons.Comparison) -> Verdict:
     decided = found.verdict.startswith(f"{found.method} is ")
     answer = found.verdict if decided else found.verdict.capitalize() if found.differences else "Not asked"
     return Verdict(question, answer, found.sentence, difference, f"{found.method} {MINUS} {found.baseline}", decided)
-
-
-def _station(name: str, paths: Sequence[Path]) -> dict[str, object]:
-    """Jobs, seconds and memory (MB) of one station; Snakemake writes "-" or "NA" where it saw a job too briefly."""
-    jobs = pd.concat([pd.read_csv(path, sep="\t", na_values=["-", "NA"]) for path in paths])
-    if not {"s", "max_rss"} <= set(jobs.columns):
-        raise ReportError(
-            f"{paths[0].parent}: run times of {name} without the columns s and max_rss; remove that folder"
-        )
-    seconds, memory = jobs["s"].astype(float), jobs["max_rss"].astype(float)
-    return {
-        "station": name,
-        "jobs": len(jobs),
-        "total": seconds.sum(),
-        "longest": seconds.max(),
-        "memory": memory.max(),
-    }

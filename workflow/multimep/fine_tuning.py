@@ -10,6 +10,8 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 
 import esm
 import numpy as np
@@ -18,8 +20,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from multimep import __version__, interruption
 from multimep.dataset import Dataset, Variants
 from multimep.language_model import LanguageModel, Precision, autocast, encode
+from multimep.training_run import Checkpointing, TrainingRun, rate
 
 LEAST_ROWS_TO_VALIDATE = 20  # with fewer, a validation loss over two or three rows would stop at random
 TOKENS_PER_BATCH = 2048  # of a prediction; larger batches leave the processor's cache and are slower
@@ -140,7 +144,8 @@ def fine_tune(language_model: LanguageModel, train: Sequence[Dataset], settings:
     """Train a copy of the language model with a fresh head per dataset; the model given stays as it is.
 
     The order of datasets and rows does not matter. A dataset with constant fitness teaches nothing; its prediction is
-    that constant. Raises FineTuningError for a dataset without rows and for two of one name.
+    that constant. Inside `interruption.watch` a training that was interrupted goes on from its checkpoint, and an
+    interruption raises Interrupted. Raises FineTuningError for a dataset without rows and for two of one name.
     """
     datasets = sorted((part.select(sorted(part.variants.mutants)) for part in train), key=lambda part: part.name)
     _check(datasets)
@@ -148,7 +153,9 @@ def fine_tune(language_model: LanguageModel, train: Sequence[Dataset], settings:
     heads = {part.name: _fresh_head(part, trunk, seed) for part in datasets}
     lessons = [_lesson(part, heads[part.name], trunk, settings, seed) for part in datasets if heads[part.name].scale]
     if lessons:
-        _learn(trunk, lessons, settings, seed)
+        kind = torch.device(trunk.device).type
+        facts = (__version__, torch.__version__, trunk.sha256, trunk.precision, kind, settings, seed, datasets)
+        _learn(trunk, lessons, settings, seed, interruption.place("training", ".safetensors", *facts))
     trunk.model.requires_grad_(False)
     taught = {name: replace(head, weight=head.weight.detach(), bias=head.bias.detach()) for name, head in heads.items()}
     return FineTuned(trunk, taught)
@@ -195,21 +202,18 @@ def _lesson(dataset: Dataset, head: Head, trunk: LanguageModel, settings: Traini
     return Lesson(head, trunk.tokens(dataset.variants.sequences), targets, np.sort(order[kept:]), np.sort(order[:kept]))
 
 
-def _learn(trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training, seed: int) -> None:
+def _learn(trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training, seed: int, kept: Path | None) -> None:
     steps = settings.epochs * sum(_parts(lesson, settings.batch_size) for lesson in lessons)
-    optimiser, parameters = _optimiser(trunk, lessons, settings)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(settings.warm_up, step, steps))
-    random, watch = _random(seed, "order of the batches"), EarlyStopping(parameters, settings.patience)
-    for _ in range(settings.epochs):
-        for lesson, rows in interleave(lessons, settings.batch_size, random):
+    run = _run(trunk, lessons, settings, seed)
+    checkpointing = Checkpointing(run, kept)
+    while run.epoch < settings.epochs:
+        for lesson, rows in islice(interleave(lessons, settings.batch_size, run.random), run.batch, None):
             _loss(trunk, lesson, rows).backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(parameters, settings.clip)
-            optimiser.step()
-            optimiser.zero_grad()  # to None: a head without rows in a step stays where it is
-            schedule.step()
-        if watch.should_stop(validation_loss(trunk, lessons)):
+            run.make_step(rate(settings.warm_up, run.step, steps), settings.clip)
+            checkpointing.between_steps()
+        if run.ends_with_epoch(validation_loss(trunk, lessons)):
             break
-    watch.take_back_best()
+    run.stopping.take_back_best()
 
 
 def _loss(trunk: LanguageModel, lesson: Lesson, rows: Int[np.ndarray, " batch"]) -> Float[Tensor, ""]:
@@ -218,26 +222,22 @@ def _loss(trunk: LanguageModel, lesson: Lesson, rows: Int[np.ndarray, " batch"])
     return functional.mse_loss(lesson.head(pool(trunk, lesson.tokens[index])), lesson.targets[index])
 
 
-def _optimiser(
-    trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training
-) -> tuple[torch.optim.AdamW, list[Tensor]]:
+def _run(trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training, seed: int) -> TrainingRun:
     trunk.model.requires_grad_(False)
-    layers = [value.requires_grad_() for value in trunk_parameters(trunk.model).values()]
-    heads = [value.requires_grad_() for lesson in lessons for value in (lesson.head.weight, lesson.head.bias)]
+    layers = {name: value.requires_grad_() for name, value in trunk_parameters(trunk.model).items()}
+    heads = {
+        f"head.{index}.{name}": value.requires_grad_()
+        for index, lesson in enumerate(lessons)
+        for name, value in (("weight", lesson.head.weight), ("bias", lesson.head.bias))
+    }
     groups = (
-        ([value for value in layers if value.ndim >= 2], settings.learning_rate, settings.weight_decay),
-        ([value for value in layers if value.ndim < 2], settings.learning_rate, 0.0),
-        (heads, settings.head_learning_rate, 0.0),
+        ([value for value in layers.values() if value.ndim >= 2], settings.learning_rate, settings.weight_decay),
+        ([value for value in layers.values() if value.ndim < 2], settings.learning_rate, 0.0),
+        (list(heads.values()), settings.head_learning_rate, 0.0),
     )
     named = [{"params": values, "lr": peak, "weight_decay": decay} for values, peak, decay in groups]
-    return torch.optim.AdamW(named, fused=True), [*layers, *heads]
-
-
-def rate(warm_up: float, step: int, steps: int) -> float:
-    """The share of the peak learning rate at `step` (from 0) of `steps`: a linear rise, then a linear fall to zero."""
-    rising = warm_up * steps
-    # min(1, (t + 1) / warm, (T - t) / (T - warm))
-    return min(1.0, (step + 1) / max(rising, 1.0), (steps - step) / (steps - rising))
+    optimiser = torch.optim.AdamW(named, fused=True)
+    return TrainingRun({**layers, **heads}, optimiser, _random(seed, "order of the batches"), settings.patience)
 
 
 def interleave(
@@ -254,30 +254,6 @@ def interleave(
 
 def _parts(lesson: Lesson, batch_size: int) -> int:
     return math.ceil(len(lesson.taught) / batch_size)
-
-
-class EarlyStopping:
-    """Remembers the weights of the lowest validation loss; without any (NaN) it never stops and never takes back."""
-
-    def __init__(self, parameters: Sequence[Tensor], patience: int) -> None:
-        self.parameters, self.patience = parameters, patience
-        self.lowest, self.waited = math.inf, 0
-        self.best: list[Tensor] = []
-
-    def should_stop(self, loss: float) -> bool:
-        """True after `patience` epochs in a row that were no better than the best before."""
-        if loss < self.lowest:
-            self.lowest, self.waited = loss, 0
-            self.best = [value.detach().clone() for value in self.parameters]
-        elif not math.isnan(loss):
-            self.waited += 1
-        return self.waited >= self.patience
-
-    @torch.no_grad()
-    def take_back_best(self) -> None:
-        """Put the remembered weights in place."""
-        for value, best in zip(self.parameters, self.best, strict=False):
-            value.copy_(best)
 
 
 def validation_loss(trunk: LanguageModel, lessons: Sequence[Lesson]) -> float:

@@ -207,7 +207,7 @@ def load(
     A named checkpoint is looked for as `directory`/NAME.pt, then downloaded to `cache` and verified. bf16 halves the
     time where the processor has it. Raises CheckpointError with the remedy.
     """
-    _check_device(device)
+    device = _device(device)
     if name == "mini":
         path, expected = MINI, sha256
     else:
@@ -216,10 +216,14 @@ def load(
     return LanguageModel(name, found, model.to(device), precision, device)
 
 
-def _check_device(device: str) -> None:
+def _device(device: str) -> str:
+    """The device to run on; `auto` is cuda where torch finds it."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         kind = torch.device(device).type
     except RuntimeError as error:
         raise LanguageModelError(f"no device {device!r}; set device to cpu or cuda") from error
     if kind == "cuda" and not torch.cuda.is_available():
         raise LanguageModelError(f"device {device!r}: this torch finds no CUDA GPU; set device to cpu")
+    return device

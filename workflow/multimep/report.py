@@ -89,7 +89,7 @@ def _views(findings: Findings) -> dict[str, object]:
         "calibration_caption": CALIBRATION,
         "datasets": [_dataset(record) for record in findings.records],
         "provenance": _provenance(findings.provenance),
-        "times": [_time(row) for row in findings.times.to_dict("records")],
+        "usage": tables.usage_table(findings.account),
         "definitions": READING
         | _other_scale(findings)
         | {tables.measure(metric).title: tables.measure(metric).definition for metric in shown},
@@ -270,16 +270,3 @@ def _provenance(provenance: Provenance) -> list[tuple[str, Mapping[str, str]]]:
         ("Seeds", provenance.seeds),
         ("Machine", provenance.machine),
     ]
-
-
-def _time(row: Mapping[Any, Any]) -> dict[str, object]:
-    texts = {f"{name}_text": _duration(float(row[name])) for name in ("total", "longest")}
-    memory = float(row["memory"])
-    return {**row, **texts, "memory_text": f"{memory:,.0f} MB" if math.isfinite(memory) else decimal(memory)}
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeVar
 import pydantic
 import yaml
 
+from multimep import paths
+from multimep.cluster import Cluster
 from multimep.methods import METHODS, Method
 from multimep.sources import DatasetSpec
 from multimep.splits import SCHEMES, Scheme
@@ -37,7 +39,7 @@ class LanguageModelSettings:
         precision: fp32, or bf16, which about halves the time where the processor has it.
         residues: keep per-residue rows in the stores (n x length x width x 4 bytes); else they are computed when asked.
         batch_size: sequences per forward pass; lower it where memory is short.
-        device: cpu, or cuda.
+        device: cpu, cuda, or auto: cuda where there is one.
     """
 
     name: str = "mini"
@@ -46,7 +48,7 @@ class LanguageModelSettings:
     precision: Literal["fp32", "bf16"] = "fp32"
     residues: bool = False
     batch_size: int = 32
-    device: str = "cpu"
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         """Refuse an empty batch."""
@@ -86,6 +88,7 @@ class Study:
         seed: everything random follows from it.
         mirror: file:///... or http://..., takes the place of scheme and host of every URL.
         cache: folder of downloads.
+        cluster: what a site's profile says of its GPUs, limits and prices.
         pathvars: where Snakemake puts results, logs and benchmarks.
     """
 
@@ -99,6 +102,7 @@ class Study:
     seed: int = 0
     mirror: str | None = None
     cache: str = "results/cache"
+    cluster: Cluster = field(default_factory=Cluster)
     pathvars: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -119,6 +123,14 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+
+
+def text_of(given: str) -> str:
+    """The text of a configuration that was given as a file's name or, beginning with a brace, as JSON itself."""
+    if given.lstrip().startswith("{"):
+        return given
+    paths.check([Path(given)], [])
+    return read_text(Path(given))
 
 
 def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from multimep import embeddings, findings, report
+from multimep import accounting, embeddings, findings, report
 from multimep.findings import Provenance
 from multimep.settings import Study
 
-STATIONS = ("dataset", "embed", "split", "predict", "evaluate")
+STATIONS = tuple(name for name in accounting.STATIONS if name != "report")  # its time is not known before it is written
 SHOWN_VERSIONS = ("multimep", "torch", "fair-esm", "numpy", "pandas", "scipy", "h5py", "snakemake")
 
 
@@ -32,8 +32,8 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
         metrics=[results / "metrics" / f"{name}.csv" for name in study.datasets],
         dataset_files=[results / "datasets" / f"{name}.csv" for name in study.datasets],
         prediction_files=predictions,
-        benchmark_files={name: sorted((benchmarks / name).rglob("*.tsv")) for name in STATIONS},
         provenance=provenance(study, configuration, results),
+        account=accounting.read(benchmarks, study.cluster, STATIONS),
     )
     unscaled = frozenset(
         label for label, settings in study.methods.items() if (settings or {}).get("method", label) == "zero_shot"

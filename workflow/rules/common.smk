@@ -1,96 +1,99 @@
-# What the study wants, by name. Nothing here imports torch: this file is read again in every job.
+# What the study wants, by name. Nothing here imports torch or numpy: this file is read again in every job.
 import json
-import re
+import os
 import sys
 from pathlib import Path
 from shlex import quote
 
+import yaml
 from snakemake.utils import validate
 
 from multimep import __version__ as VERSION
+from multimep import costs, forecast, layout
+
+# What the site is like stands in cluster.yaml beside the profile, and reaches the jobs on the nodes by the environment: in
+# the profile itself, the command line's --config or --configfile would replace it.
+PROFILE = next(
+    (after for word, after in zip(sys.argv, sys.argv[1:]) if word.endswith("-profile")),
+    "",
+)
+if (Path(PROFILE) / "cluster.yaml").is_file() and PROFILE:
+    os.environ["MULTIMEP_CLUSTER"] = str((Path(PROFILE) / "cluster.yaml").resolve())
+if "MULTIMEP_CLUSTER" in os.environ:
+    with open(os.environ["MULTIMEP_CLUSTER"]) as file:
+        config["cluster"] = yaml.safe_load(file) | config.get("cluster", {})
 
 validate(config, "../schemas/config.schema.json", set_default=False)
 
 DATASETS = list(config["datasets"])
 SPLITS = list(config["splits"])
-METHODS = list(config["methods"])
-LANGUAGE_MODEL = config.get("language_model", {})
+SINGLE = [label for label in config["methods"] if not layout.is_joint(config, label)]
+JOINT = [label for label in config["methods"] if layout.is_joint(config, label)]
 SEED = config.get("seed", 0)
+CLUSTER = config.get("cluster", {})
 ROOT = str(Path(workflow.configfiles[-1]).parent) if workflow.configfiles else "."
+RESULTS = Path(config.get("pathvars", {}).get("results", "results"))
+
+# Where a study runs is no part of what it finds.
+ELSEWHERE = ("cluster", "mirror", "cache")
+# How a language model is run changes no result: like the addresses of files it stands in the environment, not in
+# params, and reruns nothing.
+HOW = ("device", "batch_size", "directory")
+LANGUAGE_MODEL = json.dumps(
+    {
+        key: value
+        for key, value in config.get("language_model", {}).items()
+        if key not in HOW
+    },
+    sort_keys=True,
+)
 ENVIRONMENT = {
     "MULTIMEP_MIRROR": config.get("mirror") or "",
     "MULTIMEP_CACHE": config.get("cache", "results/cache"),
     "MULTIMEP_ROOT": ROOT,
-    "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep: on shared cores, spinning ones made training four times slower
+    "MULTIMEP_CHECKPOINTS": str(RESULTS / "unfinished"),
+    "MULTIMEP_LANGUAGE_MODEL": json.dumps(
+        {
+            key: value
+            for key, value in config.get("language_model", {}).items()
+            if key in HOW
+        }
+    ),
+    "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep: cores are shared with other jobs
     "MALLOC_MMAP_THRESHOLD_": str(
         1 << 32
-    ),  # freed activations stay with the process: halves the time of long sequences
+    ),  # freed activations stay with the process; see benchmarks/environment.py
     "MALLOC_TRIM_THRESHOLD_": str(1 << 33),
 }
-# Where files come from is no setting of a result: it stands in the environment, not in params, and reruns nothing.
 EXPORTS = " ".join(f"{name}={quote(value)}" for name, value in ENVIRONMENT.items())
-# The multimep beside this Python serves where no other one is on the path.
+EXPORTS = EXPORTS.replace("{", "{{").replace("}", "}}")  # the prefix is a format string
+# The multimep beside this Python serves where no other one is on the path. The trap lets bash outlive the signal that
+# ends a job's time, until the command has written its checkpoint.
 BESIDE = quote(str(Path(sys.executable).parent))
 shell.prefix(
-    f'set -euo pipefail; export {EXPORTS}; command -v multimep >/dev/null || export PATH="$PATH":{BESIDE}; '
+    f'set -euo pipefail; trap : TERM USR1; export {EXPORTS}; command -v multimep >/dev/null || export PATH="$PATH":{BESIDE}; '
 )
 
 
 wildcard_constraints:
     dataset="|".join(DATASETS),
     split="|".join(SPLITS),
-    method="|".join(METHODS),
+    method="|".join(config["methods"]),
 
 
-def settings(section, name, *without):
-    """The settings of one dataset, split or method as JSON: what reruns its jobs and no others."""
-    chosen = {
-        key: value
-        for key, value in (config[section][name] or {}).items()
-        if key not in without
-    }
-    return json.dumps(chosen, sort_keys=True)
+def settings(section, name):
+    """The settings of one dataset or split as JSON: what reruns its jobs and no others."""
+    return json.dumps(config[section][name] or {}, sort_keys=True)
 
 
-def method_of(label):
-    """The entry of the METHODS table behind a label of the study."""
-    return (config["methods"][label] or {}).get("method", label)
-
-
-def splits_of(label):
-    """The splits that a method is asked about: all of them unless its entry names some."""
-    return (config["methods"][label] or {}).get("splits", SPLITS)
+def method_settings(label):
+    """The settings of one method as JSON."""
+    return json.dumps(layout.settings_of(config, label), sort_keys=True)
 
 
 def predictions(*datasets):
     """The predictions files of these datasets: every method on every split that it is asked about."""
-    return [
-        f"<results>/predictions/{split}/{method}/{dataset}.csv"
-        for dataset in datasets
-        for method in METHODS
-        for split in splits_of(method)
-    ]
-
-
-JOINT = [label for label in METHODS if method_of(label) == "fine_tune_together"]
-SINGLE = [label for label in METHODS if label not in JOINT]
-
-
-def teams(label):
-    """The sets of datasets that one joint model learns: all of them, or one set for each group."""
-    if (config["methods"][label] or {}).get("scope", "all") == "all":
-        return {"all": DATASETS}
-    groups = {}
-    for name in DATASETS:
-        groups.setdefault(
-            config["datasets"][name].get("group", "ungrouped"), []
-        ).append(name)
-    return groups
-
-
-def word(text):
-    """A group's name as it may stand in a rule's name and in a path."""
-    return re.sub(r"\W+", "_", text)
+    return [f"<results>/{path}" for path in layout.predictions(config, datasets)]
 
 
 def local_files(name):
@@ -103,5 +106,81 @@ def local_files(name):
 
 def checkpoint_files():
     """The checkpoint, where the study names one by its path."""
-    name = LANGUAGE_MODEL.get("name", "mini")
+    name = config.get("language_model", {}).get("name", "mini")
     return [name] if name.endswith((".pt", ".safetensors")) else []
+
+
+# What SLURM is asked for: the cost that `costs` predicts, more at every retry. The form of a GPU request is the site's.
+CALIBRATION = RESULTS / "calibration.json"
+FACTORS = json.loads(CALIBRATION.read_text()) if CALIBRATION.exists() else {}
+
+
+def asks(label=None):
+    """The resources of a rule's jobs: a station's, or of the method of this label (of the wildcard if none is given)."""
+
+    def labelled(wildcards):
+        return label or wildcards.method
+
+    def on_gpu(wildcards):
+        return (
+            bool(CLUSTER.get("gres")) and costs.PRICES[priced(labelled(wildcards))].gpu
+        )
+
+    def site(key, other=None):
+        return (
+            lambda wildcards: CLUSTER.get(key if on_gpu(wildcards) else other) or None
+        )
+
+    def megabytes(wildcards, input, attempt):
+        return costs.megabytes(cost(labelled(wildcards), input), attempt)
+
+    def minutes(wildcards, input, attempt):
+        return costs.minutes(
+            cost(labelled(wildcards), input), attempt, CLUSTER.get("walltime")
+        )
+
+    return {
+        "mem_mb": megabytes,
+        "runtime": minutes,
+        "gres": site("gres"),
+        "slurm_partition": site("gpu_partition", "partition"),
+        "cpus_per_task": site("cores_per_gpu"),
+    }
+
+
+def priced(label):
+    """The name under which `costs` knows a label of the study, or a station."""
+    return layout.method_of(config, label) if label in config["methods"] else label
+
+
+def settings_of(label):
+    """What decides the size of a method's or a station's job."""
+    if label in config["methods"]:
+        return layout.settings_of(config, label)
+    if label == "embed":
+        return config.get("language_model", {})
+    tables = len(layout.predictions(config, DATASETS[:1]))
+    return {"tables": tables, **config.get("evaluation", {})}
+
+
+def several(paths):
+    """Files of one name among a rule's inputs, as a list even if there is one."""
+    return [paths] if isinstance(paths, str) else paths
+
+
+def cost(label, input):
+    """What a job on these inputs is predicted to take."""
+    sizes = [costs.read_size(record) for record in several(input.records)]
+    folds = (
+        [fold for split in several(input.splits) for fold in costs.read_folds(split)]
+        if label in config["methods"]
+        else [(0, sum(variants for variants, _ in sizes))]
+    )
+    model = costs.read_model(input.model) if input.get("model") else costs.NONE
+    longest = max(length for _, length in sizes)
+    work = costs.Work(priced(label), tuple(folds), longest, model, settings_of(label))
+    return costs.predict(work, gpus=bool(CLUSTER.get("gres")), factors=FACTORS)
+
+
+if workflow.is_main_process and {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
+    print(f"Forecast: {forecast.study(config, RESULTS, FACTORS)}", file=sys.stderr)

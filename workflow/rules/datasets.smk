@@ -1,3 +1,9 @@
+localrules:
+    dataset,
+    checkpoint,
+    fetch,
+
+
 rule dataset:
     """Bring one source, check every row of it and write it as a tidy table with its record."""
     input:
@@ -16,3 +22,29 @@ rule dataset:
         version=VERSION,
     shell:
         "multimep dataset {wildcards.dataset:q} --spec {params.spec:q} --output {output.table:q} > {log:q} 2>&1"
+
+
+rule checkpoint:
+    """Bring the language model's checkpoint, verify it and write down what it is."""
+    input:
+        checkpoint_files(),
+    output:
+        "<results>/checkpoint.json",
+    log:
+        "<logs>/checkpoint.log",
+    benchmark:
+        "<benchmarks>/checkpoint.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        language_model=LANGUAGE_MODEL,
+        version=VERSION,
+    shell:
+        "multimep checkpoint --language-model {params.language_model:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule fetch:
+    """All that comes from the network: the rest of the study needs none."""
+    input:
+        expand("<results>/datasets/{dataset}.csv", dataset=DATASETS),
+        "<results>/checkpoint.json",

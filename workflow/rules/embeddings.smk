@@ -2,7 +2,8 @@ rule embed:
     """Run the language model over the sequences that the store does not have yet."""
     input:
         table="<results>/datasets/{dataset}.csv",
-        checkpoint=checkpoint_files(),
+        records="<results>/datasets/{dataset}.json",
+        model="<results>/checkpoint.json",
     output:
         update("<results>/embeddings/{dataset}.h5"),
     log:
@@ -11,8 +12,10 @@ rule embed:
         "<benchmarks>/embed/{dataset}.tsv"
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks("embed"),
     params:
-        language_model=json.dumps(LANGUAGE_MODEL, sort_keys=True),
+        language_model=LANGUAGE_MODEL,
         version=VERSION,
     shell:
         "multimep embed {input.table:q} --language-model {params.language_model:q}"

@@ -2,6 +2,7 @@ rule evaluate:
     """Hold the predictions of every split and method against the measurements of one dataset."""
     input:
         table="<results>/datasets/{dataset}.csv",
+        records="<results>/datasets/{dataset}.json",
         predictions=lambda wildcards: predictions(wildcards.dataset),
     output:
         "<results>/metrics/{dataset}.csv",
@@ -11,6 +12,8 @@ rule evaluate:
         "<benchmarks>/evaluate/{dataset}.tsv"
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks("evaluate"),
     params:
         settings=json.dumps(config.get("evaluation", {}), sort_keys=True),
         seed=SEED,

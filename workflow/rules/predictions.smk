@@ -2,8 +2,10 @@ rule predict:
     """Fit one method on the teaching variants of every fold and predict those that are asked."""
     input:
         tables="<results>/datasets/{dataset}.csv",
+        records="<results>/datasets/{dataset}.json",
         splits="<results>/splits/{split}/{dataset}.csv",
         stores="<results>/embeddings/{dataset}.h5",
+        model="<results>/checkpoint.json",
     output:
         "<results>/predictions/{split}/{method}/{dataset}.csv",
     log:
@@ -14,12 +16,12 @@ rule predict:
         method="|".join(SINGLE) or "none",
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks(),
     params:
-        method=lambda wildcards: method_of(wildcards.method),
-        settings=lambda wildcards: settings(
-            "methods", wildcards.method, "method", "splits"
-        ),
-        language_model=json.dumps(LANGUAGE_MODEL, sort_keys=True),
+        method=lambda wildcards: layout.method_of(config, wildcards.method),
+        settings=lambda wildcards: method_settings(wildcards.method),
+        language_model=LANGUAGE_MODEL,
         seed=SEED,
         version=VERSION,
     shell:
@@ -30,16 +32,18 @@ rule predict:
 
 
 for label in JOINT:
-    for team, members in teams(label).items():
+    for team, members in layout.teams(config, label).items():
 
         rule:
             name:
-                f"predict_{word(label)}_{word(team)}"
+                f"predict_{layout.word(label)}_{team}"
             input:
                 tables=expand("<results>/datasets/{dataset}.csv", dataset=members),
+                records=expand("<results>/datasets/{dataset}.json", dataset=members),
                 splits=expand(
                     "<results>/splits/{{split}}/{dataset}.csv", dataset=members
                 ),
+                model="<results>/checkpoint.json",
             output:
                 expand(
                     "<results>/predictions/{{split}}/{label}/{dataset}.csv",
@@ -47,15 +51,17 @@ for label in JOINT:
                     dataset=members,
                 ),
             log:
-                f"<logs>/predict/{{split}}/{label}/{word(team)}.log",
+                f"<logs>/predict/{{split}}/{label}/{team}.log",
             benchmark:
-                f"<benchmarks>/predict/{{split}}/{label}/{word(team)}.tsv"
+                f"<benchmarks>/predict/{{split}}/{label}/{team}.tsv"
             conda:
                 "../../envs/environment.yaml"
+            resources:
+                **asks(label),
             params:
-                method=method_of(label),
-                settings=settings("methods", label, "method", "splits"),
-                language_model=json.dumps(LANGUAGE_MODEL, sort_keys=True),
+                method=layout.method_of(config, label),
+                settings=method_settings(label),
+                language_model=LANGUAGE_MODEL,
                 seed=SEED,
                 version=VERSION,
             shell:

@@ -1,9 +1,16 @@
+# The page shows a site's watts and prices, but a new price makes no new page: they stand outside params, which rerun.
+REPORTED = json.dumps(
+    {key: value for key, value in config.items() if key not in ("mirror", "cache")}
+)
+
+
 rule report:
     """Put tables, figures, verdicts and provenance into one page that needs no network."""
     input:
         metrics=expand("<results>/metrics/{dataset}.csv", dataset=DATASETS),
         predictions=predictions(*DATASETS),
         tables=expand("<results>/datasets/{dataset}.csv", dataset=DATASETS),
+        records=expand("<results>/datasets/{dataset}.json", dataset=DATASETS),
     output:
         "<results>/report.html",
     log:
@@ -12,10 +19,14 @@ rule report:
         "<benchmarks>/report.tsv"
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks("report"),
     params:
-        config=json.dumps(config),
+        config=json.dumps(
+            {key: value for key, value in config.items() if key not in ELSEWHERE}
+        ),
         results=lambda wildcards, output: Path(output[0]).parent,
         version=VERSION,
     shell:
-        "multimep report --config {params.config:q} --results {params.results:q}"
+        "multimep report --config {REPORTED:q} --results {params.results:q}"
         " --output {output:q} > {log:q} 2>&1"

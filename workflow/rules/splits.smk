@@ -2,6 +2,7 @@ rule split:
     """Say for every variant of every fold whether it teaches or is asked."""
     input:
         table="<results>/datasets/{dataset}.csv",
+        records="<results>/datasets/{dataset}.json",
     output:
         "<results>/splits/{split}/{dataset}.csv",
     log:
@@ -10,6 +11,8 @@ rule split:
         "<benchmarks>/split/{split}/{dataset}.tsv"
     conda:
         "../../envs/environment.yaml"
+    resources:
+        **asks("split"),
     params:
         settings=lambda wildcards: settings("splits", wildcards.split),
         seed=SEED,

@@ -1,0 +1,60 @@
+"""A cluster: the form of its GPU requests, its limits, prices and watts; none of it is part of a result."""
+
+from dataclasses import dataclass
+
+
+class ClusterError(ValueError):
+    """A limit or price that no allocation could have; the message says what to set."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Settings of a site, given by its profile; they change where jobs run, never what they give.
+
+    Attributes:
+        gres: what one GPU job asks for, as `gpu:h100:1`; empty: no job asks for a GPU.
+        gpu_partition: partition of the GPU jobs; empty: the profile's default.
+        partition: partition of the other jobs; empty: the profile's default.
+        gpus_per_allocation: GPUs of one allocation; 4 where whole nodes are billed (JUWELS Booster).
+        gpu_memory: GiB of one GPU.
+        cores_per_gpu: cores that come with one GPU.
+        workers: processes that share one GPU; more than one pays for small models, by MPS or time slices.
+        cores: cores of an allocation without GPU: so many fits run side by side in it.
+        memory: GiB of an allocation without GPU.
+        walltime: minutes that one allocation may last.
+        allocations: GPU allocations that run at the same time, by the site's limit or its queue: shards are packed for
+            so many; empty: as few shards as the walltime allows.
+        watts_per_gpu: of a busy GPU, for the energy estimate; 700 is the limit of an H100 SXM (NVIDIA data sheet).
+        watts_per_core: of a busy core with its share of memory and fans; 7.3 is 350 W / 48 cores of a Xeon 8468.
+        price_per_gpu_hour: in `currency`; 0 where nobody is billed.
+        price_per_core_hour: in `currency`.
+        currency: of the prices; core-h where a site bills in core-hours.
+    """
+
+    gres: str = ""
+    gpu_partition: str = ""
+    partition: str = ""
+    gpus_per_allocation: int = 1
+    gpu_memory: float = 80.0
+    cores_per_gpu: int = 8
+    workers: int = 1
+    cores: int = 8
+    memory: float = 32.0
+    walltime: int = 720
+    allocations: int | None = None
+    watts_per_gpu: float = 700.0
+    watts_per_core: float = 7.3
+    price_per_gpu_hour: float = 0.0
+    price_per_core_hour: float = 0.0
+    currency: str = "EUR"
+
+    def __post_init__(self) -> None:
+        """Refuse what no allocation could be."""
+        whole = ("gpus_per_allocation", "cores_per_gpu", "workers", "cores", "walltime", "gpu_memory", "memory")
+        faults = [f"{name} is {getattr(self, name)}; set it above 0" for name in whole if getattr(self, name) <= 0]
+        if self.allocations is not None and self.allocations < 1:
+            faults.append(f"allocations is {self.allocations}; set it to 1 or more, or leave it out")
+        paid = ("watts_per_gpu", "watts_per_core", "price_per_gpu_hour", "price_per_core_hour")
+        faults += [f"{name} is {getattr(self, name)}; set it to 0 or more" for name in paid if getattr(self, name) < 0]
+        if faults:
+            raise ClusterError("cluster: " + "; ".join(faults))

@@ -1,0 +1,87 @@
+"""The door's commands for a cluster: plan, shard, collect. Heavy rooms are imported inside them."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multimep import paths
+from multimep.options import Cache, Checkpoints, Configuration, Mirror, Output, Results
+
+PlanFile = Annotated[Path, typer.Argument(help="File written by `multimep plan`.")]
+Ahead = Annotated[Path, typer.Option(help="Folder in which shards keep finished units until they are collected.")]
+
+
+def plan(
+    output: Output,
+    config: Configuration = "config.yaml",
+    results: Results = Path("results"),
+    needed: Annotated[
+        Path | None, typer.Option(help="Output of `snakemake --summary` (- reads it from stdin): what is outdated.")
+    ] = None,
+) -> None:
+    """Pack the cross-predictions that are to be done into few, balanced allocations, and say what they will take."""
+    from multimep import costs, forecast, layout, planning
+    from multimep import dataset as datasets
+    from multimep import settings as studies
+    from multimep.cluster import Cluster
+
+    text = studies.text_of(config)
+    paths.check([], [output])
+    values = studies.parse(text, "--config" if text == config else config)
+    studies.study(values)
+    past = list(forecast.past(values, results, results / "benchmarks"))
+    factors = costs.calibrated(past, gpus=bool(values.get("cluster", {}).get("gres")))
+    datasets.write_whole(results / "calibration.json", json.dumps(factors, indent=2) + "\n")
+    if needed is None:
+        files = [str(results / path) for path in layout.predictions(values, list(values["datasets"]))]
+        wanted = [path for path in files if not Path(path).exists()]
+    else:
+        summary = sys.stdin.read() if str(needed) == "-" else studies.read_text(needed)
+        wanted = list(planning.outdated(summary))
+    found = planning.make(values, results, wanted, factors)
+    planning.write(found, output)
+    typer.echo(planning.sentence(found, Cluster(**values.get("cluster", {}))))
+
+
+def shard(
+    plan: PlanFile,
+    number: Annotated[int, typer.Option("--shard", help="Which shard of the plan, from 0.")],
+    ahead: Ahead = Path("results/ahead"),
+    lane: Annotated[int | None, typer.Option(help="Only this lane, in this process.")] = None,
+    gpus: Annotated[int, typer.Option(help="GPUs of the allocation; lanes are dealt to them in turn.")] = 1,
+    mirror: Mirror = "",
+    cache: Cache = Path("results/cache"),
+    checkpoints: Checkpoints = None,
+) -> None:
+    """Make all units of one shard; continues where it was interrupted."""
+    from multimep import planning, shards
+
+    paths.check([plan], [])
+    workshop = shards.Workshop(planning.read(plan), ahead, mirror, cache, checkpoints)
+    found = shards.lanes(workshop.plan, number)
+    if lane is not None or len(found) == 1:
+        shards.run_lane(workshop, found[lane or 0])
+        return
+    again = [sys.executable, "-m", "multimep", *sys.argv[1:]]
+    worst = shards.run_workers([[*again, "--lane", str(index)] for index in range(len(found))], gpus)
+    if worst:
+        raise SystemExit(worst)
+
+
+def collect(
+    plan: PlanFile,
+    ahead: Ahead = Path("results/ahead"),
+) -> None:
+    """Put what the shards finished in place and print the files, for `snakemake --touch` to take them as made."""
+    from multimep import planning, shards
+
+    paths.check([plan], [])
+    for path in shards.collect(shards.Workshop(planning.read(plan), ahead)):
+        typer.echo(path)
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (plan, shard, collect)

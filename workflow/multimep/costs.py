@@ -1,0 +1,279 @@
+"""What a job is going to take: operations, seconds and memory, from the sizes of its model and data, before it runs.
+
+The rules ask SLURM for what is predicted here, and the planner packs by it. Imports nothing but the standard library,
+for the Snakefile imports it. The rates are first guesses; `calibrated` corrects them by the run times of past jobs.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+CORE = 5e10
+"""Operations a second of one processor core in matrix products: fine-tuning `mini` (fp32) and embedding with it (bf16)
+gave 4.7e10 and 6.4e10 on one core of an AMD EPYC with AVX-512."""
+GPU = 1.2e14
+"""Operations a second of one data-centre GPU: 30 % of the 4e14 that NVIDIA states for dense bf16 on an A100 to H100
+scale; an assumption until run times of the machine at hand calibrate it."""
+START = 2.0
+"""Seconds before the first operation: the interpreter and its imports (1 s without torch, 3 s with it)."""
+INTERPRETER, TORCH = 550.0, 600.0
+"""MiB: the interpreter with its imports (110 to 200 measured) and Snakemake's own two processes in a job (130 each); and
+what torch adds (250)."""
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Model:
+    """A language model's size: parameters, layers, features per residue."""
+
+    parameters: int
+    layers: int
+    width: int
+
+
+NONE = Model(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The sizes of one job.
+
+    Attributes:
+        method: a name of METHODS, or another station.
+        folds: rows that teach and rows that are asked in each fit; for other stations one pair (0, variants).
+        length: residues of the longest protein.
+        model: the language model; NONE for a station that asks none.
+        settings: of the method or station, as in config.yaml; `tables`: predictions files that it reads.
+    """
+
+    method: str
+    folds: tuple[tuple[int, int], ...]
+    length: int
+    model: Model
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        """Residues, BOS and EOS."""
+        return self.length + 2
+
+    @property
+    def taught(self) -> int:
+        """Rows that teach, over all fits."""
+        return sum(taught for taught, _ in self.folds)
+
+    @property
+    def asked(self) -> int:
+        """Rows that are asked, over all fits."""
+        return sum(asked for _, asked in self.folds)
+
+    @property
+    def largest(self) -> int:
+        """Rows that teach in the largest fit."""
+        return max(taught for taught, _ in self.folds)
+
+
+@dataclass(frozen=True)
+class Price:
+    """How a method's cost follows from the sizes.
+
+    Attributes:
+        operations: floating-point operations of the whole job.
+        memory: MiB resident beyond the interpreter.
+        gpu: whether it is a GPU's work where there is one.
+    """
+
+    operations: Callable[[Work], float]
+    memory: Callable[[Work], float]
+    gpu: bool = False
+
+
+def _forward(work: Work) -> float:
+    # one sequence: 2 P per token, and 4 w per pair of tokens and layer for attention
+    model = work.model
+    return work.tokens * (2.0 * model.parameters + 4.0 * model.layers * model.width * work.tokens)
+
+
+def _activations(work: Work, sequences: int, layers: int) -> float:
+    # 34 w values per token and layer, and attention's maps: two of t x t for each of about w / 64 heads
+    per_token = 34 * work.model.width + 2 * max(1, work.model.width // 64) * work.tokens
+    return 4.0 * sequences * work.tokens * layers * per_token / MIB
+
+
+def _embedding(work: Work) -> float:
+    # every sequence once, and the wild type masked at each position
+    return (work.asked + work.length) * _forward(work)
+
+
+def _embedding_memory(work: Work) -> float:
+    rows = 512 * work.length * work.model.width * 8 / MIB if work.settings.get("residues") else 0.0
+    return TORCH + 6.0 * work.model.parameters / MIB + _activations(work, _batch(work, 32), 2) + rows
+
+
+def _fine_tuning(work: Work) -> float:
+    # backward is twice forward: 3 passes per row and epoch, one per row asked
+    return (3.0 * int(work.settings.get("epochs", 10)) * work.taught + work.asked) * _forward(work)
+
+
+def _fine_tuning_memory(work: Work) -> float:
+    # weights twice, gradient, two moments of AdamW, the best weights so far: 4 bytes each
+    return TORCH + 24.0 * work.model.parameters / MIB + _activations(work, _batch(work, 8), work.model.layers)
+
+
+def _batch(work: Work, default: int) -> int:
+    return int(work.settings.get("batch_size", default))
+
+
+def _features(work: Work, default: str) -> int:
+    sizes = {"pooled": work.model.width, "one_hot": 20 * work.length, "flattened": work.length * work.model.width}
+    return sizes.get(work.settings.get("features", default), work.model.width)
+
+
+def _gaussian_process(work: Work) -> float:
+    # 24 length scales, an eigendecomposition of 10 n^3 each, on at most `selection_rows` rows; one Cholesky on all;
+    # decompositions reach about a fifth of the rate of matrix products
+    chosen, width = int(work.settings.get("selection_rows", 1000)), _features(work, "pooled")
+    return sum(
+        5 * (24 * 10.0 * min(n, chosen) ** 3 + n**3 / 3) + 2.0 * n * (n + m) * width + n**2 * m for n, m in work.folds
+    )
+
+
+def _gaussian_process_memory(work: Work) -> float:
+    return _kernel_memory(work, _features(work, "pooled"))
+
+
+def _kernel_memory(work: Work, width: int) -> float:
+    # four matrices n x n in float64; features in float32 and centred in float64, 1,024 asked rows at once
+    return (32.0 * work.largest**2 + 12.0 * (work.largest + 1024) * width) / MIB
+
+
+def _transmep(work: Work) -> float:
+    # for each length scale: repeats of a decomposition of 10 n^3
+    scales, alphas, repeats = (
+        int(work.settings.get(name, default))
+        for name, default in (("gamma_steps", 50), ("alpha_steps", 50), ("repeats", 1000))
+    )
+    width = _features(work, "flattened")
+    return sum(
+        5 * scales * (10.0 * n**3 + repeats * alphas * 0.2 * n**2) + 2.0 * n * (n + m) * width for n, m in work.folds
+    )
+
+
+def _transmep_memory(work: Work) -> float:
+    return _kernel_memory(work, _features(work, "flattened"))
+
+
+def _ridge(work: Work) -> float:
+    # thin singular value decomposition: about 6 n d min(n, d), at a fifth of the rate of matrix products
+    return sum(5 * 6.0 * n * _one_hot(work) * min(n, _one_hot(work)) for n, _ in work.folds)
+
+
+def _ridge_memory(work: Work) -> float:
+    return 8.0 * 4 * (work.largest + 1024) * _one_hot(work) / MIB
+
+
+def _one_hot(work: Work) -> int:
+    return 20 * work.length
+
+
+def _evaluation(work: Work) -> float:
+    # every metric of every resample and prediction sorts the rows once or twice
+    return 2e3 * int(work.settings.get("tables", 1)) * (int(work.settings.get("bootstrap", 500)) + 1) * work.asked
+
+
+PRICES: Mapping[str, Price] = {
+    "split": Price(lambda work: 1e6 * work.asked, lambda work: 0.01 * work.asked),
+    "embed": Price(_embedding, _embedding_memory, gpu=True),
+    "additive": Price(_ridge, _ridge_memory),
+    "one_hot_ridge": Price(_ridge, _ridge_memory),
+    "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),
+    "embedding_gp": Price(_gaussian_process, _gaussian_process_memory),
+    "transmep": Price(_transmep, _transmep_memory),
+    "fine_tune": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
+    "fine_tune_together": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
+    "evaluate": Price(_evaluation, lambda work: 0.02 * work.asked),
+    "report": Price(_evaluation, lambda work: 0.01 * work.asked * int(work.settings.get("tables", 1))),
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one job takes: seconds, MiB of memory of the node, and whether its seconds are a GPU's."""
+
+    seconds: float
+    memory: float
+    gpu: bool
+
+
+def predict(work: Work, *, gpus: bool = False, factors: Mapping[str, float] | None = None) -> Cost:
+    """The cost of a job on one core, or on one GPU where `gpus` are there and the method uses one.
+
+    `factors` are those of `calibrated`: how much longer jobs of a method took than predicted.
+    """
+    price = PRICES[work.method]
+    on_gpu = price.gpu and gpus
+    seconds = price.operations(work) / (GPU if on_gpu else CORE)
+    return Cost(START + (factors or {}).get(work.method, 1.0) * seconds, INTERPRETER + price.memory(work), on_gpu)
+
+
+def calibrated(past: Sequence[tuple[Work, float]], *, gpus: bool = False) -> dict[str, float]:
+    """For each method the factor by which its past jobs (work, seconds) took longer than predicted: sum over sum.
+
+    Jobs that took, or should have taken, less than twice the start tell nothing but the start and are left out.
+    """
+    told = [(work, seconds) for work, seconds in past if min(seconds, predict(work, gpus=gpus).seconds) > 2 * START]
+    factors = {}
+    for method in dict.fromkeys(work.method for work, _ in told):
+        taken = sum(seconds - START for work, seconds in told if work.method == method)
+        expected = sum(predict(work, gpus=gpus).seconds - START for work, _ in told if work.method == method)
+        factors[method] = round(taken / expected, 3)
+    return factors
+
+
+def minutes(cost: Cost, attempt: int = 1, longest: int | None = None) -> int:
+    """The run time to ask for: three times the predicted one and five minutes, as often as it was tried before.
+
+    Three, for machines of one partition differ and the rates are guesses until calibrated. `longest`: the walltime.
+    """
+    asked = attempt * math.ceil(5 + 3 * cost.seconds / 60)
+    return min(asked, longest) if longest else asked
+
+
+def megabytes(cost: Cost, attempt: int = 1) -> int:
+    """The memory to ask for: half as much again as predicted, as often as it was tried before, in MB."""
+    return attempt * math.ceil(1.5 * cost.memory * MIB / 1e6)
+
+
+def read_model(path: str) -> Model:
+    """The size of the language model in the record that `multimep checkpoint` wrote."""
+    record = _read_json(path)
+    return Model(record["parameters"], record["layers"], record["width"])
+
+
+def read_size(path: str) -> tuple[int, int]:
+    """Variants and residues of a dataset, from its record."""
+    record = _read_json(path)
+    return record["counts"]["variants"], len(record["wild_type"])
+
+
+def _read_json(path: str) -> Any:
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123 (Snakemake knows a missing input by its name as a string)
+        return json.load(file)
+
+
+def read_folds(path: str) -> tuple[tuple[int, int], ...]:
+    """Rows that teach and rows that are asked in each fold of a split's file."""
+    with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
+        rows = list(csv.reader(file))[1:]
+    columns = list(zip(*rows, strict=True))[1:]
+    return tuple((column.count("train"), column.count("test")) for column in columns)
+
+
+def read_seconds(path: str) -> float:
+    """The run time in a benchmark file of Snakemake; NaN where it tells none."""
+    with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return float(rows[-1]["s"]) if rows else math.nan

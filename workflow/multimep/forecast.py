@@ -1,0 +1,95 @@
+"""A forecast of a study: what its missing predictions are going to take in hours, money and energy.
+
+Imports nothing but the standard library and its light neighbours, for a dry run prints it from the Snakefile.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from multimep import costs, layout
+from multimep.cluster import Cluster
+from multimep.costs import Cost, Work
+from multimep.layout import Config, Job
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Sums over jobs.
+
+    Attributes:
+        jobs: how many are to be done.
+        unknown: how many of them have no forecast yet, since their datasets or splits are not there.
+        gpu_hours: of the jobs that use a GPU.
+        core_hours: of the jobs that use none; the cores beside a GPU are in its price.
+    """
+
+    jobs: int
+    unknown: int
+    gpu_hours: float
+    core_hours: float
+
+    def sentence(self, cluster: Cluster) -> str:
+        """The forecast in words, with its price and energy at this site."""
+        left = f" ({self.unknown} of them not foreseeable before their splits are made)" if self.unknown else ""
+        money = self.gpu_hours * cluster.price_per_gpu_hour + self.core_hours * cluster.price_per_core_hour
+        paid = f", {money:.2f} {cluster.currency}" if money else ""
+        return (
+            f"{self.jobs} cross-predictions to do{left}: about {self.gpu_hours:.2f} GPU-hours and "
+            f"{self.core_hours:.2f} core-hours{paid}, {energy(self.gpu_hours, self.core_hours, cluster):.2f} kWh"
+        )
+
+
+def energy(gpu_hours: float, core_hours: float, cluster: Cluster) -> float:
+    """Kilowatt-hours of busy GPUs with their cores, and of other cores, at stated watts: estimated, nothing is metered."""
+    beside = cluster.cores_per_gpu * cluster.watts_per_core
+    return (gpu_hours * (cluster.watts_per_gpu + beside) + core_hours * cluster.watts_per_core) / 1000
+
+
+def of(found: Iterable[Cost | None], cluster: Cluster) -> Forecast:
+    """The sum over jobs; None stands for one that cannot be foreseen."""
+    listed = list(found)
+    known = [one for one in listed if one is not None]
+    on_gpu = sum(one.seconds for one in known if one.gpu) / 3600
+    on_cores = sum(one.seconds for one in known if not one.gpu) / 3600
+    return Forecast(len(listed), len(listed) - len(known), on_gpu, on_cores)
+
+
+def work(config: Config, results: Path, job: Job) -> Work | None:
+    """The sizes of a cross-prediction, None where a file that tells them is not there yet."""
+    records = [results / "datasets" / f"{name}.json" for name in job.datasets]
+    splits = [results / "splits" / job.split / f"{name}.csv" for name in job.datasets]
+    model = results / "checkpoint.json"
+    if not all(path.exists() for path in (*records, *splits, model)):
+        return None
+    folds = tuple(fold for path in splits for fold in costs.read_folds(str(path)))
+    length = max(costs.read_size(str(path))[1] for path in records)
+    settings = layout.settings_of(config, job.label)
+    return Work(layout.method_of(config, job.label), folds, length, costs.read_model(str(model)), settings)
+
+
+def missing(config: Config, results: Path) -> Iterator[Job]:
+    """The cross-predictions of which a file is not there."""
+    for job in layout.jobs(config):
+        if not all((results / layout.prediction(job.split, job.label, name)).exists() for name in job.datasets):
+            yield job
+
+
+def study(config: Config, results: Path, factors: Mapping[str, float]) -> str:
+    """The forecast of all that is missing, in words."""
+    cluster = Cluster(**config.get("cluster", {}))
+    works = (work(config, results, job) for job in missing(config, results))
+    gpus = bool(cluster.gres)
+    total = of((None if one is None else costs.predict(one, gpus=gpus, factors=factors) for one in works), cluster)
+    return total.sentence(cluster)
+
+
+def past(config: Config, results: Path, benchmarks: Path) -> Iterator[tuple[Work, float]]:
+    """Finished cross-predictions with the seconds that their benchmark files tell, for `costs.calibrated`."""
+    for job in layout.jobs(config):
+        found, path = work(config, results, job), benchmarks / "predict" / f"{job.name}.tsv"
+        if found is not None and path.exists():
+            seconds = costs.read_seconds(str(path))
+            if not math.isnan(seconds):
+                yield found, seconds

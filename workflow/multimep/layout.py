@@ -1,0 +1,91 @@
+"""Where a study's results stand and which jobs make them: the one account of it for the rules and for the planner.
+
+Imports nothing but the standard library, for the Snakefile imports it. `config` is a configuration as plain values.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Config = Mapping[str, Any]
+
+JOINT = ("fine_tune_together",)
+"""Entries of METHODS that fit several datasets at once; a test holds it against the classes."""
+
+
+def method_of(config: Config, label: str) -> str:
+    """The entry of the METHODS table behind a label of the study."""
+    return str((config["methods"][label] or {}).get("method", label))
+
+
+def splits_of(config: Config, label: str) -> list[str]:
+    """The splits that a method is asked about: all of them unless its entry names some."""
+    chosen: Sequence[str] = (config["methods"][label] or {}).get("splits", list(config["splits"]))
+    return list(chosen)
+
+
+def settings_of(config: Config, label: str) -> dict[str, Any]:
+    """A method's own settings, without the keys that say which method it is and where it is asked."""
+    return {key: value for key, value in (config["methods"][label] or {}).items() if key not in ("method", "splits")}
+
+
+def is_joint(config: Config, label: str) -> bool:
+    """Whether one fit of this method learns several datasets."""
+    return method_of(config, label) in JOINT
+
+
+def word(text: str) -> str:
+    """A group's name as it may stand in a rule's name and in a path."""
+    return re.sub(r"\W+", "_", text)
+
+
+def teams(config: Config, label: str) -> dict[str, list[str]]:
+    """The sets of datasets that one fit learns: each alone; for a joint method all, or one set for each group."""
+    names = list(config["datasets"])
+    if not is_joint(config, label):
+        return {name: [name] for name in names}
+    if (config["methods"][label] or {}).get("scope", "all") == "all":
+        return {"all": names}
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(word(config["datasets"][name].get("group", "ungrouped")), []).append(name)
+    return groups
+
+
+def prediction(split: str, label: str, dataset: str) -> str:
+    """The file of one method's predictions, below results/."""
+    return f"predictions/{split}/{label}/{dataset}.csv"
+
+
+def predictions(config: Config, datasets: Sequence[str]) -> list[str]:
+    """The predictions files of these datasets: every method on every split that it is asked about."""
+    return [
+        prediction(split, label, dataset)
+        for dataset in datasets
+        for label in config["methods"]
+        for split in splits_of(config, label)
+    ]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cross-prediction: a label of the study on one split, for one dataset or a team of them."""
+
+    split: str
+    label: str
+    team: str
+    datasets: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """SPLIT/LABEL/TEAM: its log and its run time stand under this path."""
+        return f"{self.split}/{self.label}/{self.team}"
+
+
+def jobs(config: Config) -> Iterator[Job]:
+    """Every cross-prediction of the study."""
+    for label in config["methods"]:
+        for split in splits_of(config, label):
+            for team, members in teams(config, label).items():
+                yield Job(split, label, team, tuple(members))

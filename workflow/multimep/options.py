@@ -1,0 +1,31 @@
+"""Options that several commands share, each with the words that --help shows."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Settings = Annotated[str, typer.Option(help="Settings as JSON or YAML; what is left out keeps its default.")]
+Seed = Annotated[int, typer.Option(help="Everything random follows from this number.")]
+Mirror = Annotated[
+    str,
+    typer.Option(
+        envvar="MULTIMEP_MIRROR", help="Takes the place of scheme and host of every URL: file:///... or http://..."
+    ),
+]
+Cache = Annotated[Path, typer.Option(envvar="MULTIMEP_CACHE", help="Folder of downloads, kept by checksum.")]
+Language = Annotated[
+    str, typer.Option("--language-model", help="Name (mini, esm2_t33_650M_UR50D, ...), path, or settings as JSON.")
+]
+Table = Annotated[Path, typer.Argument(help="A dataset: CSV written by `multimep dataset`, its record beside it.")]
+Output = Annotated[Path, typer.Option(help="File to write.")]
+Checkpoints = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="MULTIMEP_CHECKPOINTS",
+        help="Folder for unfinished work: SIGTERM and SIGUSR1 then stop the command with exit status 75, and the same "
+        "command continues.",
+    ),
+]
+Configuration = Annotated[str, typer.Option(help="The configuration of the study: a YAML file, or JSON.")]
+Results = Annotated[Path, typer.Option(help="Folder of the study's results.")]

@@ -1,0 +1,201 @@
+"""A plan: which cross-predictions run in which allocation (shard), side by side or one after the other; its JSON file.
+
+Shards work ahead of the rules: each keeps what it finishes under results/ahead/, `collect` puts what still fits its
+inputs in place, and Snakemake, which alone decides what is outdated, makes what is then missing one by one.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from multimep import costs, forecast, layout
+from multimep.cluster import Cluster
+from multimep.dataset import write_whole
+from multimep.layout import Config, Job
+from multimep.packing import Limits, Packing, Piece, pack, pack_waves
+
+SOLVING = 5.0
+"""Seconds of the integer programme for each wave; more gained nothing over list scheduling in the replay's studies."""
+LOADING = 30.0
+"""Seconds of an allocation before its first unit: the scheduler's step, the imports, the language model read once."""
+
+
+class PlanError(ValueError):
+    """A plan that cannot be made or followed; the message names what is missing and the command that makes it."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One cross-prediction of the plan.
+
+    Attributes:
+        name: SPLIT/LABEL/TEAM.
+        method, settings: of METHODS.
+        tables, splits, stores, outputs: files, by their paths below the folder in which Snakemake runs.
+        benchmark: where its run time goes.
+        seconds: predicted, on one core or GPU.
+        memory: predicted, in GiB.
+        gpu: whether the seconds are a GPU's.
+    """
+
+    name: str
+    method: str
+    settings: Mapping[str, Any]
+    tables: Sequence[str]
+    splits: Sequence[str]
+    stores: Sequence[str]
+    outputs: Sequence[str]
+    benchmark: str
+    seconds: float
+    memory: float
+    gpu: bool
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One allocation: the names of the units of each lane, predicted seconds, and whether it has a GPU."""
+
+    lanes: Sequence[Sequence[str]]
+    seconds: float
+    gpu: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Units and the shards that they are packed into.
+
+    Attributes:
+        language_model: its settings as JSON.
+        seed: of the study.
+        units: every cross-prediction to be done.
+        shards: each unit stands in one of them.
+        solved: how the GPU's and the cores' units were packed, and how far from the lower bound.
+    """
+
+    language_model: str
+    seed: int
+    units: Sequence[Unit]
+    shards: Sequence[Shard]
+    solved: Mapping[str, str]
+
+    @cached_property
+    def unit(self) -> Mapping[str, Unit]:
+        """The units by their names."""
+        return {unit.name: unit for unit in self.units}
+
+    @cached_property
+    def identity(self) -> str:
+        """Twelve digits that name this plan and no other."""
+        return hashlib.sha256(_text(self).encode()).hexdigest()[:12]
+
+
+def make(config: Config, results: Path, needed: Sequence[str], factors: Mapping[str, float]) -> Plan:
+    """The plan of the cross-predictions of which an output is `needed`; raises PlanError where its inputs lack."""
+    cluster = Cluster(**config.get("cluster", {}))
+    wanted = {str(Path(path)) for path in needed}
+    units = [
+        unit for job in layout.jobs(config) if wanted & set((unit := _unit(config, results, job, factors)).outputs)
+    ]
+    found = {
+        "GPU": _waves([unit for unit in units if unit.gpu], _gpu_limits(cluster), cluster.allocations),
+        "cores": _waves([unit for unit in units if not unit.gpu], _core_limits(cluster), cluster.allocations),
+    }
+    shards = [
+        Shard(one.lanes, one.seconds, name == "GPU")
+        for name, waves in found.items()
+        for wave in waves
+        for one in wave.shards
+    ]
+    solved = {name: _account(waves) for name, waves in found.items() if waves}
+    language_model = json.dumps(dict(config.get("language_model", {})), sort_keys=True)
+    return Plan(language_model, config.get("seed", 0), units, shards, solved)
+
+
+def _unit(config: Config, results: Path, job: Job, factors: Mapping[str, float]) -> Unit:
+    work = forecast.work(config, results, job)
+    if work is None:
+        raise PlanError(f"{job.name}: its datasets or splits are not there; make them first: snakemake prepared")
+    gpus = bool(config.get("cluster", {}).get("gres"))
+    cost = costs.predict(work, gpus=gpus, factors=factors)
+    single = not layout.is_joint(config, job.label)
+
+    def below(*parts: str) -> list[str]:
+        return [str(results.joinpath(*parts, name)) for name in job.datasets]
+
+    return Unit(
+        name=job.name,
+        method=work.method,
+        settings=work.settings,
+        tables=[f"{path}.csv" for path in below("datasets")],
+        splits=[f"{path}.csv" for path in below("splits", job.split)],
+        stores=[f"{path}.h5" for path in below("embeddings")] if single else [],
+        outputs=[str(results / layout.prediction(job.split, job.label, name)) for name in job.datasets],
+        benchmark=str(results / "benchmarks" / "predict" / f"{job.name}.tsv"),
+        seconds=cost.seconds,
+        memory=cost.memory / 1024,
+        gpu=cost.gpu,
+    )
+
+
+def _waves(units: Sequence[Unit], limits: Limits, allocations: int | None) -> list[Packing]:
+    """Waves for so many allocations at the same time, the longest first, or the fewest shards for the walltime."""
+    pieces = [Piece(unit.name, unit.seconds, unit.memory) for unit in units]
+    if not pieces:
+        return []
+    return pack_waves(pieces, limits, allocations, seconds_to_solve=SOLVING) if allocations else [pack(pieces, limits)]
+
+
+def _account(waves: Sequence[Packing]) -> str:
+    """How the shards were found."""
+    solvers = " and ".join(dict.fromkeys(wave.solver for wave in waves))
+    shards, gap = sum(len(wave.shards) for wave in waves), max(wave.gap for wave in waves)
+    return f"{shards} shards by {solvers}, at most {gap:.1%} above the lower bound"
+
+
+def _gpu_limits(cluster: Cluster) -> Limits:
+    lanes = cluster.workers * cluster.gpus_per_allocation
+    return Limits(60.0 * cluster.walltime, cluster.gpu_memory * cluster.gpus_per_allocation, lanes, LOADING)
+
+
+def _core_limits(cluster: Cluster) -> Limits:
+    return Limits(60.0 * cluster.walltime, cluster.memory, cluster.cores, LOADING)
+
+
+def sentence(plan: Plan, cluster: Cluster) -> str:
+    """What the plan is, and what it will take."""
+    total = forecast.of([costs.Cost(unit.seconds, unit.memory, unit.gpu) for unit in plan.units], cluster)
+    packed = "; ".join(f"{name}: {how}" for name, how in plan.solved.items()) or "nothing to pack"
+    return f"{total.sentence(cluster)}\n{packed}"
+
+
+def outdated(summary: str) -> Iterator[str]:
+    """The files that `snakemake --summary` would make; raises PlanError for another text."""
+    lines = [line.split("\t") for line in summary.splitlines()]
+    start = next((row for row, line in enumerate(lines) if line[0] == "output_file" and line[-1] == "plan"), None)
+    if start is None:
+        raise PlanError("--needed: no table of `snakemake --summary`; give its output as it is")
+    yield from (line[0] for line in lines[start + 1 :] if len(line) > 1 and line[-1] != "no update")
+
+
+def _text(plan: Plan) -> str:
+    return json.dumps(asdict(plan), indent=1, sort_keys=True) + "\n"
+
+
+def write(plan: Plan, path: Path) -> None:
+    """Write the plan as JSON, whole or not at all; its identity stands first, for the rules."""
+    write_whole(path, json.dumps({"identity": plan.identity, **asdict(plan)}, indent=1) + "\n")
+
+
+def read(path: Path) -> Plan:
+    """The plan in a file that `write` made; raises PlanError for another file."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        units = [Unit(**unit) for unit in values["units"]]
+        shards = [Shard(**shard) for shard in values["shards"]]
+        return Plan(values["language_model"], values["seed"], units, shards, values["solved"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise PlanError(f"{path}: not a plan ({error}); make it again with `multimep plan`") from error

@@ -1,0 +1,284 @@
+"""How far a study is: what is done, what waits in the queue, what it took, what is left, what failed.
+
+Imports nothing but the standard library and its light neighbours. A file that is there counts as done: whether it is
+outdated is Snakemake's to say (`snakemake --dry-run`).
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multimep import accounting, costs, forecast, layout
+from multimep.accounting import Account, duration, kilowatt_hours
+from multimep.cluster import Cluster
+from multimep.costs import Cost
+from multimep.layout import Config, Job
+
+FORMAT = "%i|%T|%r|%Z|%k"
+"""squeue: id, state, reason of waiting, working directory, comment; a comment may hold the sign between them."""
+SQUEUE = ("squeue", "--me", "--array", "--noheader", f"--format={FORMAT}")
+PATIENCE = 30.0  # seconds that squeue has to answer: a busy controller takes some, a lost one would take minutes
+SHOWN = 8  # failures listed; the rest is counted
+LINE = 160  # letters of a message shown
+GOING = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED")
+
+
+@dataclass(frozen=True)
+class Station:
+    """How many of a station's files are there."""
+
+    name: str
+    done: int
+    files: int
+
+
+@dataclass(frozen=True)
+class Queued:
+    """A job in SLURM's queue: id, state, why it waits, the folder in which it runs, rule and wildcards."""
+
+    number: str
+    state: str
+    reason: str
+    folder: str
+    rule: str
+    wildcards: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has an allocation."""
+        return self.state in GOING
+
+
+@dataclass(frozen=True)
+class Queue:
+    """This study's jobs in the queue, or why nothing is known of them."""
+
+    jobs: Sequence[Queued] = ()
+    silence: str = ""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What is left to predict.
+
+    Attributes:
+        costs: forecasts of the jobs, None where there is none yet.
+        waiting: finished in shards, but not collected.
+        lanes: how many of the missing predictions the running jobs make side by side.
+    """
+
+    costs: Sequence[Cost | None]
+    waiting: int = 0
+    lanes: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """The shortest time in which so many lanes can do it: the work shared evenly, or the longest job."""
+        known = [cost.seconds for cost in self.costs if cost is not None]
+        return max([sum(known) / max(self.lanes, 1), *known], default=0.0)
+
+
+def expected(config: Config) -> dict[str, list[str]]:
+    """The files of the whole study, below results/, by station; the predictions by method."""
+    names, splits = list(config["datasets"]), list(config["splits"])
+    predictions = {
+        f"predict: {label}": [
+            layout.prediction(split, label, name) for split in layout.splits_of(config, label) for name in names
+        ]
+        for label in config["methods"]
+    }
+    return {
+        "dataset": [f"datasets/{name}.csv" for name in names],
+        "checkpoint": ["checkpoint.json"],
+        "embed": [f"embeddings/{name}.h5" for name in names],
+        "split": [f"splits/{split}/{name}.csv" for split in splits for name in names],
+        **predictions,
+        "evaluate": [f"metrics/{name}.csv" for name in names],
+        "report": ["report.html"],
+    }
+
+
+def stations(config: Config, results: Path) -> list[Station]:
+    """Every station with the number of its files that are there."""
+    return [
+        Station(name, sum((results / path).exists() for path in paths), len(paths))
+        for name, paths in expected(config).items()
+    ]
+
+
+def queued(listing: str) -> Iterator[Queued]:
+    """The jobs in the output of SQUEUE. A comment of Snakemake's names rule and wildcards: rule_R_wildcards_W."""
+    for line in filter(str.strip, listing.splitlines()):
+        number, state, reason, folder, comment = [*line.strip().split("|", 4), "", "", "", ""][:5]
+        named = re.fullmatch(r"rule_(.+?)(?:_wildcards_(.*))?", comment)
+        rule, wildcards = named.groups(default="") if named else ("another job", "")
+        yield Queued(number, state, reason, folder, rule, wildcards)
+
+
+def ask_queue(folders: Sequence[Path]) -> Queue:
+    """This user's jobs whose working directory is one of `folders`; where SLURM gives no answer, the queue says so."""
+    if shutil.which(SQUEUE[0]) is None:
+        return Queue(silence="no squeue on the PATH: no SLURM here")
+    try:
+        asked = subprocess.run(SQUEUE, capture_output=True, text=True, timeout=PATIENCE, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        return Queue(silence=f"squeue gave no answer in {PATIENCE:.0f} s; ask again later")
+    if asked.returncode:
+        return Queue(silence=f"squeue failed: {' '.join(asked.stderr.split())[:LINE]}")
+    ours = {path.resolve() for path in folders}
+    return Queue([job for job in queued(asked.stdout) if Path(job.folder).resolve() in ours])
+
+
+def rest(config: Config, results: Path, queue: Queue) -> Rest:
+    """What is left to predict, forecast with the factors in calibration.json, by the jobs that run now."""
+    factors = _read_json(results / "calibration.json", {})
+    gpus = bool(config.get("cluster", {}).get("gres"))
+    missing = list(forecast.missing(config, results))
+    left = [job for job in missing if not _ahead(results, job).exists()]
+    works = [forecast.work(config, results, job) for job in left]
+    found = [None if work is None else costs.predict(work, gpus=gpus, factors=factors) for work in works]
+    plan = _read_json(results / "plan.json", {"shards": []})
+    return Rest(found, len(missing) - len(left), lanes(queue, plan))
+
+
+def _ahead(results: Path, job: Job) -> Path:
+    # the stamp that a shard writes when a unit is finished
+    return results / "ahead" / job.split / job.label / job.team / "stamp.json"
+
+
+def _read_json(path: Path, otherwise: Any) -> Any:
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else otherwise
+
+
+def lanes(queue: Queue, plan: Mapping[str, Any]) -> int:
+    """Predictions that the running jobs make side by side: one each, of a shard one for each of its lanes.
+
+    A shard's number ends its wildcards; where it is not in the plan, it counts one.
+    """
+    sizes = {str(number): len(shard["lanes"]) for number, shard in enumerate(plan["shards"])}
+    running = [job for job in queue.jobs if job.is_running]
+    shards = sum(sizes.get(job.wildcards.split("_")[-1], 1) for job in running if job.rule == "shard")
+    return shards + sum(job.rule.startswith("predict") for job in running)
+
+
+def failures(config: Config, results: Path) -> Iterator[str]:
+    """The last complaint in the log of each cross-prediction, or shard of the plan, whose files are not there."""
+    logs = results / "logs"
+    for job in forecast.missing(config, results):
+        if not _ahead(results, job).exists():
+            yield from _failure(logs / "predict" / f"{job.name}.log")
+    plan = _read_json(results / "plan.json", {"shards": []})
+    for number in range(len(plan["shards"])):
+        name = f"{plan['identity']}/{number}"
+        if not (results / "shards" / f"{name}.done").exists():
+            yield from _failure(logs / "shard" / f"{name}.log")
+
+
+def _failure(log: Path) -> Iterator[str]:
+    if log.exists():
+        said = complaint(log.read_text(encoding="utf-8", errors="replace"))
+        if said:
+            yield f"{log}: {said}"
+
+
+def complaint(text: str) -> str:
+    """The last complaint in a log: what multimep says, or the last line of a traceback; an interruption is none."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    ends = lines[-1:] if any(line.startswith("Traceback ") for line in lines) else []
+    ours = [line.removeprefix("multimep: ") for line in lines if line.startswith("multimep: ")]
+    said = [line for line in (*ends, *ours) if not line.removeprefix("multimep: ").startswith("interrupted;")]
+    return said[-1][:LINE] if said else ""
+
+
+def status(config: Config, results: Path, benchmarks: Path, folders: Sequence[Path]) -> str:
+    """All that is known of a study, as text."""
+    cluster = Cluster(**config.get("cluster", {}))
+    queue, account = ask_queue(folders), accounting.read(benchmarks, cluster)
+    parts = (
+        progress_lines(stations(config, results)),
+        queue_lines(queue),
+        used_lines(account),
+        rest_lines(rest(config, results, queue), cluster),
+        failure_lines(list(failures(config, results))),
+    )
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def progress_lines(found: Sequence[Station]) -> list[str]:
+    """A line for each station, and their sum."""
+    whole = Station("all files", sum(one.done for one in found), sum(one.files for one in found))
+    wide = max(len(one.name) for one in (*found, whole))
+    digits = len(str(whole.files))
+    return [
+        f"{one.name:{wide}}  {one.done:{digits}} / {one.files:{digits}}  {_bar(one)}".rstrip()
+        for one in (*found, whole)
+    ]
+
+
+def _bar(one: Station) -> str:
+    # a tenth for each full tenth of the files: the last one shows only when all is done
+    tenths = 10 * one.done // one.files if one.files else 10
+    return "#" * tenths + "." * (10 - tenths)
+
+
+def queue_lines(queue: Queue) -> list[str]:
+    """A line for each rule: how many of its jobs run and how many wait for what."""
+    if queue.silence:
+        return [f"queue: {queue.silence}"]
+    if not queue.jobs:
+        return ["queue: no job of this study"]
+    lines = []
+    for rule in dict.fromkeys(job.rule for job in queue.jobs):
+        jobs = [job for job in queue.jobs if job.rule == rule]
+        waiting = Counter(job.reason for job in jobs if not job.is_running)
+        why = f" ({', '.join(f'{reason}: {number}' for reason, number in waiting.items())})" if waiting else ""
+        lines.append(f"queue: {rule}: {len(jobs) - waiting.total()} running, {waiting.total()} waiting{why}")
+    return lines
+
+
+def used_lines(account: Account) -> list[str]:
+    """What finished jobs have taken, in a line; what their files do not tell in further ones."""
+    if not account.usages:
+        return ["used: nothing yet"]
+    total, site = account.total, account.cluster
+    money = account.money(total)
+    paid = f", {accounting.amount(money, site.currency)}" if money else ""
+    return [
+        f"used: {_hours(total.gpu_seconds, 'GPU')}, {_hours(total.core_seconds, 'core')}{paid}, "
+        f"about {kilowatt_hours(account.energy(total))} ({len(total.runs)} finished jobs)",
+        *(f"  {gap}" for gap in account.gaps),
+    ]
+
+
+def _hours(seconds: float, what: str) -> str:
+    """Hours of GPUs or cores; less than one is told in minutes and seconds."""
+    return f"{seconds / 3600:,.1f} {what}-hours" if seconds >= 3600 else f"{duration(seconds)} of {what}s"
+
+
+def rest_lines(left: Rest, cluster: Cluster) -> list[str]:
+    """What is left, what it will take, and how long."""
+    waiting = [f"{left.waiting} predictions of shards wait to be collected: multimep collect"] * bool(left.waiting)
+    if not left.costs:
+        return [*waiting, "rest: no cross-prediction is left"]
+    total = forecast.of(left.costs, cluster)
+    pace = f"by the {left.lanes} that run now" if left.lanes else "one after the other, for none runs now in SLURM"
+    unknown = f" ({total.unknown} of them not foreseeable before their splits are made)" if total.unknown else ""
+    energy = kilowatt_hours(forecast.energy(total.gpu_hours, total.core_hours, cluster))
+    gpus, cores = _hours(3600 * total.gpu_hours, "GPU"), _hours(3600 * total.core_hours, "core")
+    return [
+        *waiting,
+        f"rest: {total.jobs} cross-predictions{unknown}: about {gpus}, {cores}, {energy}",
+        f"rest: about {duration(left.seconds)} {pace}",
+    ]
+
+
+def failure_lines(found: Sequence[str]) -> list[str]:
+    """The first failures, and how many more there are."""
+    more = [f"failed: {len(found) - SHOWN} more; see the logs"] * (len(found) > SHOWN)
+    return [*(f"failed: {one}" for one in found[:SHOWN]), *more]

@@ -1,0 +1,166 @@
+"""A shard: many cross-predictions in one allocation, by workers that load the language model once each.
+
+Every finished unit stands whole in a folder of its own under `ahead`, with a stamp: the sha256 of all that decided it.
+A shard that is tried again takes up after the last of them, and `collect` puts in place what still fits its inputs.
+"""
+
+import functools
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from multimep import chosen_model, interruption
+from multimep.dataset import write_whole
+from multimep.planning import Plan, Unit
+from multimep.prediction_job import PredictionJob
+
+STAMP = "stamp.json"
+
+
+class ShardError(ValueError):
+    """Units that failed, or a shard that the plan does not have; the message names them and where to look."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where a plan's units are made.
+
+    Attributes:
+        plan: what is to be done.
+        ahead: folder of finished units.
+        mirror, cache: of the language model.
+        unfinished: folder for what a signal interrupts.
+    """
+
+    plan: Plan
+    ahead: Path
+    mirror: str = ""
+    cache: Path = Path("results/cache")
+    unfinished: Path | None = None
+
+    def folder(self, unit: Unit) -> Path:
+        """Where a unit's files wait."""
+        return self.ahead / unit.name
+
+    def stamp(self, unit: Unit) -> str:
+        """The sha256 of all that decides a unit's predictions: its inputs' content, its settings, the version."""
+        digest = hashlib.sha256(chosen_model.identity(self.plan.language_model).encode())
+        decided = [unit.method, dict(unit.settings), self.plan.seed, list(unit.outputs)]
+        digest.update(json.dumps(decided, sort_keys=True).encode())
+        for path in (*unit.tables, *unit.splits):
+            digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+        return digest.hexdigest()
+
+    def is_finished(self, unit: Unit) -> bool:
+        """Whether a unit was made from the inputs as they are now."""
+        path = self.folder(unit) / STAMP
+        return path.exists() and json.loads(path.read_text(encoding="utf-8"))["sha256"] == self.stamp(unit)
+
+    def make(self, unit: Unit, loader: chosen_model.Loader) -> None:
+        """Make one unit; its stamp is written last, so that a half is never taken for the whole."""
+        stamp, begin, cpu = self.stamp(unit), time.perf_counter(), time.process_time()
+        outputs = [self.folder(unit) / Path(path).name for path in unit.outputs]
+        job = PredictionJob(
+            unit.method,
+            unit.settings,
+            [Path(path) for path in unit.tables],
+            [Path(path) for path in unit.splits],
+            outputs,
+            [Path(path) for path in unit.stores],
+            self.plan.language_model,
+            self.plan.seed,
+        )
+        (self.folder(unit) / STAMP).unlink(missing_ok=True)
+        job.run(self.mirror, self.cache, self.unfinished, loader)
+        times = {"s": time.perf_counter() - begin, "cpu_time": time.process_time() - cpu}
+        write_whole(self.folder(unit) / STAMP, json.dumps({"sha256": stamp, **times}) + "\n")
+
+    def attempt(self, unit: Unit, loader: chosen_model.Loader) -> list[str]:
+        """Make one unit; what is wrong with its input is returned in a line, for the others need not wait for it."""
+        try:
+            self.make(unit, loader)
+        except ValueError as error:
+            if not type(error).__module__.startswith("multimep."):
+                raise
+            return [f"{unit.name}: {error}"]
+        sys.stdout.write(f"{unit.name} is done\n")
+        sys.stdout.flush()
+        return []
+
+
+def run_lane(workshop: Workshop, lane: Sequence[str]) -> None:
+    """Make the units of one lane, one after the other; raises ShardError that names those that failed, at the end."""
+    loader, failed = functools.cache(chosen_model.load), []
+    with interruption.watch(workshop.unfinished, workshop.plan.identity):
+        for name in lane:
+            interruption.stop_if_requested()
+            unit = workshop.plan.unit[name]
+            if not workshop.is_finished(unit):
+                failed += workshop.attempt(unit, loader)
+    if failed:
+        raise ShardError("; ".join(failed))
+
+
+def lanes(plan: Plan, shard: int) -> Sequence[Sequence[str]]:
+    """The lanes of a shard; raises ShardError where the plan has no such shard."""
+    if not 0 <= shard < len(plan.shards):
+        raise ShardError(f"no shard {shard} in this plan of {len(plan.shards)}; make the plan again")
+    return plan.shards[shard].lanes
+
+
+def run_workers(commands: Sequence[Sequence[str]], gpus: int) -> int:
+    """Run a process for each lane side by side, signals passed on to all; returns the worst exit status.
+
+    Lane l sees GPU l modulo `gpus` of those that the allocation has.
+    """
+    workers = [
+        subprocess.Popen(command, env={**os.environ, **_visible(lane, gpus)})  # noqa: S603 (our own command)
+        for lane, command in enumerate(commands)
+    ]
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        del frame
+        for worker in workers:
+            worker.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in interruption.SIGNALS}
+    try:
+        return max(abs(worker.wait()) for worker in workers)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _visible(lane: int, gpus: int) -> dict[str, str]:
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    devices = [device for device in given.split(",") if device]
+    return {"CUDA_VISIBLE_DEVICES": devices[lane % min(gpus, len(devices))]} if devices and gpus > 0 else {}
+
+
+def collect(workshop: Workshop) -> Iterator[str]:
+    """Put finished units in place, each of their files in one rename; yields the files.
+
+    What no longer fits its inputs stays where it is, and the rules make it.
+    """
+    for unit in workshop.plan.units:
+        if workshop.is_finished(unit):
+            stamp = json.loads((workshop.folder(unit) / STAMP).read_text(encoding="utf-8"))
+            write_whole(Path(unit.benchmark), _benchmark(stamp["s"], stamp["cpu_time"]))
+            for path in map(Path, unit.outputs):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                (workshop.folder(unit) / path.name).replace(path)
+                yield str(path)
+            (workshop.folder(unit) / STAMP).unlink()
+
+
+def _benchmark(seconds: float, cpu: float) -> str:
+    """A benchmark file with the columns of Snakemake's that a shard knows."""
+    return f"s\tcpu_time\n{seconds:.4f}\t{cpu:.2f}\n"
