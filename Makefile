@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
-SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES)
+# The memory of this machine, less a tenth for everything else, bounds what runs side by side.
+MEMORY := $(shell $(PYTHON) -c "import os; print(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') * 9 // 10**7)")
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --resources mem_mb=$(MEMORY)
 
-.PHONY: run dry-run test check format lock schema clean
+.PHONY: run dry-run fetch test check shapes format lock schema clean
 
 run: $(VENV)/ready
 	$(SNAKEMAKE)
@@ -14,8 +16,17 @@ run: $(VENV)/ready
 dry-run: $(VENV)/ready
 	$(SNAKEMAKE) --dry-run --quiet rules
 
-test: check
+fetch: $(VENV)/ready
+	$(SNAKEMAKE) fetch
+
+test: check shapes
 	$(BIN)/python -m pytest
+
+# The rooms of numbers once more, with every shape and type in their signatures checked.
+shapes: $(VENV)/ready
+	MULTIMEP_SHAPES=1 $(BIN)/python -m pytest --quiet tests/test_methods.py tests/test_embeddings.py \
+	  tests/test_language_model.py tests/test_gaussian_process.py tests/test_ridge.py tests/test_splits.py \
+	  tests/test_cross_prediction.py
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

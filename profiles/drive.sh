@@ -31,13 +31,13 @@ run() {
 
 options=("$@")
 echo "multimep: tables, splits, embeddings"
-run prepared
+run -- prepared
 summary=$(run --summary 2>/dev/null)
 results=$(dirname "$(cut -f1 <<<"$summary" | grep --max-count=1 '/report.html$')")
 echo "multimep: plan"
 multimep plan --config "$results/config.json" --results "$results" --needed - --output "$results/plan.json" <<<"$summary"
 echo "multimep: shards"
-run shards || echo "multimep: some shards failed; what they did not finish is made one by one"
+run -- shards || echo "multimep: some shards failed; what they did not finish is made one by one"
 multimep collect "$results/plan.json" --ahead "$results/ahead" >"$results/collected.txt"
 if [ -s "$results/collected.txt" ]; then
   mapfile -t collected <"$results/collected.txt"

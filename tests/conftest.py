@@ -19,11 +19,21 @@ if os.environ.get("MULTIMEP_SHAPES") == "1":
 
     from jaxtyping import install_import_hook
 
-    install_import_hook("multimep", "beartype.beartype")
+    package = Path(__file__).parents[1] / "workflow"
+    names = [".".join(path.relative_to(package).with_suffix("").parts) for path in package.rglob("multimep/**/*.py")]
+    # no methods/__init__.py: a protocol with an attribute, as Method is one, cannot be checked for classes
+    hooked = [name for name in names if not name.endswith(("__init__", "__main__"))]
+    install_import_hook(hooked, "beartype.beartype")
 
     from multimep.splits import Scheme
 
     runtime_checkable(Scheme)  # else beartype cannot check what returns one
+
+    from multimep import chosen_model, embedder, embeddings
+    from multimep.language_model import LanguageModel
+
+    for room in (chosen_model, embedder, embeddings):  # they import it for type checkers alone
+        room.LanguageModel = LanguageModel  # type: ignore[attr-defined]
 
 import esm
 import torch

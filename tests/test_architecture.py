@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "workflow" / "multimep"
 
 # A module imports only modules that stand before it.
 ORDER = (
-    "costs", "cluster", "layout", "forecast", "paths", "mutations", "dataset", "downloads", "interruption", "simulation",
+    "costs", "cluster", "layout", "forecast", "accounting", "progress", "paths", "mutations", "dataset", "downloads", "interruption", "simulation",
     "readers.faults", "readers.measurements", "readers.reader", "readers.table", "readers.lineage",
     "sources", "splits", "checkpoints", "language_model", "corpus", "pretraining", "embeddings", "embedder",
     "predictions", "gaussian_process", "ridge", "training_run", "fine_tuning",

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from multimep import accounting, metrics, predictions, report, tables
 from multimep import dataset as datasets
-from multimep import metrics, predictions, report, tables
+from multimep.cluster import Cluster
 from multimep.dataset import Dataset, Record, Variants
 from multimep.drawing import Interval, Scale, decimal, nice_ticks, spread, tag
 from multimep.figures import Pairs, farthest, scatter
@@ -104,15 +105,19 @@ def demo(names: list[str], methods: tuple[str, ...] = METHODS, size: int = 420) 
         {"processors": "2", "memory": "8 GB", "platform": "Linux-6.8-x86_64"},
         "datasets:\n  first: {source: simulation}\nmethods: [additive, '<b>bold</b>']\n",
     )
-    times = pd.DataFrame(
-        {"station": ["dataset", "embed", "fit", "report"], "jobs": [6, 6, 84, 1], "total": [12.1, 48.0, 4210.5, 2.2],
-         "longest": [2.5, 9.1, 211.0, 2.2], "memory": [310.0, 820.5, 1430.0, np.nan]}
-    )  # fmt: skip
+    jobs = {
+        "dataset": [accounting.Run(2.0, 1.5, 310.0)] * 6,
+        "embed": [accounting.Run(8.0, 7.5, 820.5, cores=2)] * 6,
+        f"predict: {EVIL}": [accounting.Run(50.1, 98.0, 1430.0, cores=12, gpus=1)] * 84,
+        "evaluate": [accounting.Run(2.2)],
+    }
+    account = accounting.account(jobs, Cluster(price_per_gpu_hour=2.0))
     return Findings(
         "Six simulated scans",
         "Which way of using a protein language model predicts these mutants best: zero-shot, a Gaussian process on "
         "embeddings, fine-tuning per protein, or one multitask model with a head per protein? And how sure are we?",
-        pd.concat(parts, ignore_index=True), tuple(record for _, record in scans), provenance, {"random": pairs}, times,
+        pd.concat(parts, ignore_index=True), tuple(record for _, record in scans), provenance, {"random": pairs},
+        account,
     )  # fmt: skip
 
 
@@ -317,24 +322,50 @@ def test_gathering_the_files_gives_the_page(tmp_path: Path) -> None:
     said = guess(dataset, "additive", rng)
     predictions.write([("0", said)], tmp_path / "p.csv")
     metrics.write("x", {("random", "additive"): metrics.evaluate(dataset, {"0": said}, 5)}, tmp_path / "m.csv")
-    for name, line in (("a", "1.5\t0:00:01\t200.5"), ("b", "0.5\t0:00:00\t-")):
-        (tmp_path / f"{name}.tsv").write_text(f"s\th:m:s\tmax_rss\n{line}\n")
     found = gather(
         "t", "q", metrics=[tmp_path / "m.csv"], dataset_files=[tmp_path / "x.csv"], provenance=Provenance("today"),
         prediction_files={("x", "random", "additive"): tmp_path / "p.csv"},
-        benchmark_files={"fit": [tmp_path / "a.tsv", tmp_path / "b.tsv"], "embed": []},
+        account=accounting.account({"fit": [accounting.Run(1.5, memory=200.5), accounting.Run(0.5)], "embed": []}),
     )  # fmt: skip
-    assert found.times.to_dict("records") == [
-        {"station": "fit", "jobs": 2, "total": 2.0, "longest": 1.5, "memory": 200.5}
-    ]
+    assert [(usage.name, usage.seconds) for usage in found.account.usages] == [("fit", 2.0)]
     report.write(found, tmp_path / "report.html")
-    assert "200 MB" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "200 MiB" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_table_of_what_it_took_names_estimates_as_such_and_sums_up(study: Findings, page: Page) -> None:
+    table = tables.usage_table(study.account)
+    assert table is not None
+    assert sum(width for _, width in table.groups) == len(table.columns) == len(table.total)
+    assert all(len(cells) == len(table.columns) for _, cells in table.rows)
+    for column in (0, 1, 4, 5, 6, 7, 8):  # all but the longest job and the most memory
+        told = [cells[column].order for _, cells in table.rows if cells[column].order == cells[column].order]
+        assert table.total[column].order == pytest.approx(sum(told))
+    assert [table.total[column].order for column in (2, 3)] == [50.1, 1430.0]
+    # 84 x 50.1 s at 2 EUR an hour
+    assert table.total[-1].text == "2.34 EUR"
+    assert "nothing was metered" in page.text and "What it took" in page.text
+
+
+def test_hours_in_shards_stand_with_the_shard_alone() -> None:
+    unit, shard = accounting.Run(5.0, 4.0, inside=True), accounting.Run(12.0, 9.0, 500.0, cores=8, gpus=1)
+    table = tables.usage_table(accounting.account({"predict: additive": [unit, unit], "shard": [shard]}))
+    assert table is not None
+    (_, method), (_, whole) = table.rows
+    assert [cell.text for cell in method] == ["2", "10.0 s", "5.0 s", "\u2013", "8.0 s", *["in shards"] * 3]
+    assert [cell.text for cell in whole[-3:]] == ["none", "12.0 s", "2.53 Wh"]
+    assert table.total == whole
+    assert "count once, as the shard" in table.caption
+
+
+def test_a_study_without_run_times_has_no_table_of_them(study: Findings) -> None:
+    assert tables.usage_table(accounting.Account()) is None
+    assert "What it took" not in report.render(replace(study, account=accounting.Account()))
 
 
 def test_predictions_for_a_dataset_that_is_not_in_the_study_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="'x', which is not among"):
         gather("t", "q", metrics=[], dataset_files=[], prediction_files={("x", "s", "m"): tmp_path / "p.csv"},
-               benchmark_files={}, provenance=Provenance("today"))  # fmt: skip
+               provenance=Provenance("today"))  # fmt: skip
 
 
 def test_ticks_are_round_and_inside() -> None:

@@ -73,8 +73,8 @@ class Usage:
 
     @property
     def core_seconds(self) -> float:
-        """Run time times cores asked for; units of shards count in their shard."""
-        return sum(run.seconds * run.cores for run in self.alone)
+        """Run time times cores asked for, of jobs without a GPU: the cores beside a GPU are in its hours."""
+        return sum(run.seconds * run.cores for run in self.alone if not run.gpus)
 
     @property
     def gpu_seconds(self) -> float:
@@ -105,7 +105,7 @@ class Account:
         return Usage("all stations", [run for usage in self.usages for run in usage.alone])
 
     def energy(self, usage: Usage) -> float:
-        """Kilowatt-hours, estimated: the watts that are stated for a core and a GPU, times core-hours and GPU-hours."""
+        """Kilowatt-hours, estimated: the stated watts of a GPU with its cores, and of a core, times their hours."""
         return forecast.energy(usage.gpu_seconds / 3600, usage.core_seconds / 3600, self.cluster)
 
     def money(self, usage: Usage) -> float:
@@ -116,12 +116,12 @@ class Account:
     @property
     def gaps(self) -> tuple[str, ...]:
         """What the files do not tell, in sentences."""
-        runs = [run for usage in self.usages for run in usage.runs]
-        silent, inside = sum(not (run.told or run.inside) for run in runs), sum(run.inside for run in runs)
+        jobs = [run for usage in self.usages for run in usage.runs]
+        silent, inside = sum(not (run.told or run.inside) for run in jobs), sum(run.inside for run in jobs)
         found = []
         if silent:
             found.append(
-                f"Of {silent} of {len(runs)} jobs the files do not tell what was asked for (benchmark-extended was "
+                f"Of {silent} of {len(jobs)} jobs the files do not tell what was asked for (benchmark-extended was "
                 "off): they count with one core and no GPU."
             )
         if inside and not any(usage.name == "shard" for usage in self.usages):
@@ -135,7 +135,7 @@ class Account:
 def read(benchmarks: Path, cluster: Cluster, stations: Sequence[str] = STATIONS) -> Account:
     """The account of a study whose benchmark files stand below `benchmarks`; raises AccountingError for other files.
 
-    benchmarks/predict/SPLIT/LABEL/TEAM.tsv belongs to method LABEL, benchmarks/STATION/... and STATION.tsv to a station.
+    predict/SPLIT/LABEL/TEAM.tsv below it belongs to method LABEL, STATION/... and STATION.tsv to a station.
     """
     found: dict[str, list[Run]] = {}
     for station in stations:

@@ -80,6 +80,7 @@ def dataset(
     from multimep import dataset as datasets
     from multimep import settings, simulation, sources
 
+    paths.check_name(name)
     values = settings.parse(spec, "--spec")
     given = {"--variants": variants, "--wild-type": wild_type, "source in --spec": values.get("source")}
     if [key for key, value in given.items() if value] not in (["--variants", "--wild-type"], ["source in --spec"]):

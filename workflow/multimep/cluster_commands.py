@@ -1,4 +1,4 @@
-"""The door's commands for a cluster: plan, shard, collect. Heavy rooms are imported inside them."""
+"""The door's commands for a cluster: plan, shard, collect, status. Heavy rooms are imported inside them."""
 
 import json
 import sys
@@ -84,4 +84,19 @@ def collect(
         typer.echo(path)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (plan, shard, collect)
+def status(
+    config: Configuration = "config.yaml",
+    results: Results = Path("results"),
+) -> None:
+    """Say what is done, queued, used, left and failed; run it in the folder in which Snakemake runs."""
+    from multimep import progress
+    from multimep import settings as studies
+
+    text = studies.text_of(config)
+    values = studies.parse(text, "--config" if text == config else config)
+    studies.study(values)
+    folders = [Path.cwd(), results.resolve().parent]
+    typer.echo(progress.status(values, results, results / "benchmarks", folders))
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (plan, shard, collect, status)

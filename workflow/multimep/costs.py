@@ -151,14 +151,15 @@ def _kernel_memory(work: Work, width: int) -> float:
 
 
 def _transmep(work: Work) -> float:
-    # for each length scale: repeats of a decomposition of 10 n^3
+    # for each length scale a decomposition of 10 n^3, and for each holdout and noise small solves; holdout by holdout at
+    # a thirtieth of the rate of matrix products
     scales, alphas, repeats = (
         int(work.settings.get(name, default))
         for name, default in (("gamma_steps", 50), ("alpha_steps", 50), ("repeats", 1000))
     )
     width = _features(work, "flattened")
     return sum(
-        5 * scales * (10.0 * n**3 + repeats * alphas * 0.2 * n**2) + 2.0 * n * (n + m) * width for n, m in work.folds
+        30 * scales * (10.0 * n**3 + repeats * alphas * 0.2 * n**2) + 2.0 * n * (n + m) * width for n, m in work.folds
     )
 
 
@@ -175,6 +176,11 @@ def _ridge_memory(work: Work) -> float:
     return 8.0 * 4 * (work.largest + 1024) * _one_hot(work) / MIB
 
 
+def _indicator_memory(work: Work) -> float:
+    # the table of indicators is made for all asked rows at once
+    return 8.0 * 2 * (work.largest + max(asked for _, asked in work.folds)) * _one_hot(work) / MIB
+
+
 def _one_hot(work: Work) -> int:
     return 20 * work.length
 
@@ -187,7 +193,7 @@ def _evaluation(work: Work) -> float:
 PRICES: Mapping[str, Price] = {
     "split": Price(lambda work: 1e6 * work.asked, lambda work: 0.01 * work.asked),
     "embed": Price(_embedding, _embedding_memory, gpu=True),
-    "additive": Price(_ridge, _ridge_memory),
+    "additive": Price(_ridge, _indicator_memory),
     "one_hot_ridge": Price(_ridge, _ridge_memory),
     "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),
     "embedding_gp": Price(_gaussian_process, _gaussian_process_memory),

@@ -1,8 +1,13 @@
 """What a command reads and writes, looked at before any work: an hour's result must not fail at its last line."""
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+
+
+NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""Names of datasets, splits and methods: they become names of files and folders."""
 
 
 class PathError(ValueError):
@@ -38,6 +43,14 @@ def _check_output(path: Path) -> None:
         raise PathError(f"{path}: {parent} is a file, not a folder; choose another --output")
     if not os.access(parent, os.W_OK):
         raise PathError(f"{path}: the folder {parent} is not writable; choose another --output")
+
+
+def check_name(name: str) -> None:
+    """Raise PathError for a name that could not stand in a path: the schema of config.yaml has the same pattern."""
+    if not re.fullmatch(NAME, name):
+        raise PathError(
+            f"dataset name {name!r}: use letters, digits, '_', '.' and '-', and begin with a letter or digit"
+        )
 
 
 def by_split_and_method(files: Sequence[Path]) -> dict[tuple[str, str], Path]:

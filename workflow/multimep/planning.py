@@ -105,7 +105,7 @@ def make(config: Config, results: Path, needed: Sequence[str], factors: Mapping[
         "cores": _waves([unit for unit in units if not unit.gpu], _core_limits(cluster), cluster.allocations),
     }
     shards = [
-        Shard(one.lanes, one.seconds, name == "GPU")
+        Shard([list(lane) for lane in one.lanes], one.seconds, name == "GPU")
         for name, waves in found.items()
         for wave in waves
         for one in wave.shards

@@ -258,7 +258,9 @@ def used_lines(account: Account) -> list[str]:
 
 def _hours(seconds: float, what: str) -> str:
     """Hours of GPUs or cores; less than one is told in minutes and seconds."""
-    return f"{seconds / 3600:,.1f} {what}-hours" if seconds >= 3600 else f"{duration(seconds)} of {what}s"
+    if not seconds:
+        return f"no {what} time"
+    return f"{seconds / 3600:,.1f} {what}-hours" if seconds >= 3600 else f"{duration(seconds)} of {what} time"
 
 
 def rest_lines(left: Rest, cluster: Cluster) -> list[str]:
@@ -267,7 +269,7 @@ def rest_lines(left: Rest, cluster: Cluster) -> list[str]:
     if not left.costs:
         return [*waiting, "rest: no cross-prediction is left"]
     total = forecast.of(left.costs, cluster)
-    pace = f"by the {left.lanes} that run now" if left.lanes else "one after the other, for none runs now in SLURM"
+    pace = f"with {left.lanes} side by side, as now" if left.lanes else "one after the other: none runs in SLURM now"
     unknown = f" ({total.unknown} of them not foreseeable before their splits are made)" if total.unknown else ""
     energy = kilowatt_hours(forecast.energy(total.gpu_hours, total.core_hours, cluster))
     gpus, cores = _hours(3600 * total.gpu_hours, "GPU"), _hours(3600 * total.core_hours, "core")

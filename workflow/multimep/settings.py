@@ -231,7 +231,7 @@ def schema() -> dict[str, Any]:
         "minProperties": 1,
     }
     for name in ("datasets", "splits", "methods"):
-        properties[name]["propertyNames"] = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$"}
+        properties[name]["propertyNames"] = {"pattern": paths.NAME}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_closed(whole), "$defs": _closed(definitions)}
 
 

@@ -115,11 +115,12 @@ class UsageTable:
 
 USAGE = (
     "Measured by Snakemake, job by job: time from start to end (jobs may have run side by side), memory, and core time "
-    "used. Core-hours and GPU-hours: time from start to end, times the cores and GPUs that a job asked for. "
+    "used. GPU-hours and core-hours: time from start to end, times the GPUs that a job asked for, or the cores where "
+    "it asked for no GPU: the cores beside a GPU are in its hours. "
 )
 LEFT_OUT = (
-    "A job that was tried or made again counts with its last success; waiting in queues, starting of jobs and this page "
-    "are left out."
+    "A job that was tried or made again counts with its last success; waiting in queues, starting of jobs and this "
+    "page are left out."
 )
 
 
@@ -240,10 +241,8 @@ def _usage(account: Account, usage: Usage, paid: bool) -> tuple[Cell, ...]:
     memory = f"{usage.memory:,.0f} MiB" if math.isfinite(usage.memory) else MISSING.text
     energy, money = account.energy(usage), account.money(usage)
     asked = [
-        Cell(duration(usage.core_seconds), f"{usage.core_seconds / 3600:.4f} core-hours", usage.core_seconds),
-        Cell(duration(usage.gpu_seconds), f"{usage.gpu_seconds / 3600:.4f} GPU-hours", usage.gpu_seconds)
-        if usage.gpu_seconds
-        else Cell("none", "no GPU was asked for", 0.0),
+        _hours(usage.core_seconds, "core-hours", "every job had a GPU, whose hours its cores are counted with"),
+        _hours(usage.gpu_seconds, "GPU-hours", "no GPU was asked for"),
         Cell(kilowatt_hours(energy), f"{energy:.6f} kWh", energy),
         Cell(amount(money, account.cluster.currency), f"{money:.6f} {account.cluster.currency}", money),
     ]
@@ -257,11 +256,17 @@ def _usage(account: Account, usage: Usage, paid: bool) -> tuple[Cell, ...]:
     )
 
 
+def _hours(seconds: float, unit: str, none: str) -> Cell:
+    text = duration(seconds) if seconds else "none"
+    return Cell(text, f"{seconds / 3600:.4f} {unit}" if seconds else none, seconds)
+
+
 def _usage_caption(account: Account, paid: bool) -> str:
     """What was measured, what follows from what was asked for, what is an estimate, and what is left out."""
     site = account.cluster
-    watts = f"{site.watts_per_gpu:g} W for every GPU-hour and {site.watts_per_core:g} W for every core-hour"
-    energy = f"Energy is an estimate: {watts}, as stated for this site; nothing was metered. "
+    with_gpu = f"{site.watts_per_gpu:g} W for a GPU with {site.cores_per_gpu} cores beside it and "
+    watts = with_gpu * bool(account.total.gpu_seconds) + f"{site.watts_per_core:g} W for each core"
+    energy = f"Energy is an estimate: the hours times stated watts ({watts}); nothing was metered. "
     prices = f"{site.price_per_gpu_hour:g} and {site.price_per_core_hour:g} {site.currency}"
     cost = f"Cost: {prices} for each GPU-hour and core-hour. " if paid else ""
     inside = any(run.inside for usage in account.usages for run in usage.runs)

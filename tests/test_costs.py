@@ -1,0 +1,126 @@
+"""Costs grow as the algorithms say, requests grow with every retry, and past jobs correct the guesses."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from multimep import costs, layout
+from multimep.costs import GPU, NONE, START, Cost, Model, Work
+from multimep.methods import METHODS
+
+MINI = Model(1_268_854, 4, 160)
+LARGE = Model(651_043_254, 33, 1280)
+
+
+def work(method: str, taught: int = 500, asked: int = 100, model: Model = MINI, **settings: object) -> Work:
+    return Work(method, ((taught, asked),), 120, model, settings)
+
+
+def operations(one: Work) -> float:
+    return costs.PRICES[one.method].operations(one)
+
+
+def test_every_method_and_station_has_a_price() -> None:
+    assert set(costs.PRICES) == {*METHODS, "embed", "split", "evaluate", "report"}
+
+
+def test_the_joint_methods_of_the_layout_are_those_of_the_classes() -> None:
+    assert set(layout.JOINT) == {name for name, method in METHODS.items() if method.joint}
+
+
+@pytest.mark.parametrize("method", list(costs.PRICES))
+def test_a_cost_is_positive_and_grows_with_the_rows(method: str) -> None:
+    few, many = (costs.predict(work(method, rows, rows)) for rows in (50, 5000))
+    assert START <= few.seconds < many.seconds
+    assert 0 < few.memory <= many.memory
+
+
+def test_fine_tuning_is_linear_in_epochs_rows_and_parameters() -> None:
+    once = operations(work("fine_tune", asked=0, epochs=1))
+    assert operations(work("fine_tune", asked=0, epochs=7)) == pytest.approx(7 * once)
+    assert operations(work("fine_tune", taught=1000, asked=0, epochs=1)) == pytest.approx(2 * once)
+    linear = replace(MINI, layers=0)
+    doubled = replace(linear, parameters=2 * MINI.parameters)
+    assert operations(work("fine_tune", model=doubled)) == pytest.approx(
+        2 * operations(work("fine_tune", model=linear))
+    )
+
+
+def test_a_forward_pass_costs_two_operations_per_parameter_and_token() -> None:
+    alone = Work("fine_tune", ((0, 1),), 98, Model(1000, 0, 0))
+    assert operations(alone) == 2 * 1000 * 100
+
+
+def test_an_exact_gaussian_process_is_cubic_in_its_rows() -> None:
+    small, large = (
+        operations(work("embedding_gp", rows, 0, selection_rows=10**9, features="one_hot"))
+        for rows in (10**5, 2 * 10**5)
+    )
+    assert large / small == pytest.approx(8, rel=0.01)
+
+
+def test_folds_add_up() -> None:
+    one, two = ((100, 20),), ((100, 20), (100, 20))
+    assert operations(Work("transmep", two, 80, MINI)) == 2 * operations(Work("transmep", one, 80, MINI))
+
+
+def test_only_what_a_gpu_can_do_is_a_gpus_and_only_where_there_is_one() -> None:
+    assert costs.predict(work("fine_tune"), gpus=True).gpu
+    assert not costs.predict(work("fine_tune")).gpu
+    assert not costs.predict(work("transmep"), gpus=True).gpu
+    taken = costs.predict(work("fine_tune", model=LARGE), gpus=True).seconds
+    assert taken == pytest.approx(START + operations(work("fine_tune", model=LARGE)) / GPU)
+
+
+def test_fine_tuning_650_million_parameters_needs_more_memory_than_their_weights_gradients_and_moments() -> None:
+    assert costs.predict(work("fine_tune", model=LARGE)).memory > 24 * LARGE.parameters / 2**20 > 10_000
+
+
+def test_a_batch_of_twice_the_size_needs_more_memory() -> None:
+    small, large = (costs.predict(work("fine_tune", batch_size=size)).memory for size in (8, 16))
+    assert small < large
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+def test_what_is_asked_for_grows_with_every_attempt(attempt: int) -> None:
+    cost = Cost(600.0, 1000.0, gpu=False)
+    assert costs.minutes(cost, attempt) == 35 * attempt
+    assert costs.megabytes(cost, attempt) == attempt * 1573
+    assert costs.minutes(cost, attempt, longest=40) == min(40, 35 * attempt)
+
+
+def test_calibration_finds_the_factor_by_which_jobs_took_longer() -> None:
+    jobs = [work("fine_tune", rows, epochs=200) for rows in (400, 800)]
+    past = [(job, START + 3 * (costs.predict(job).seconds - START)) for job in jobs]
+    assert costs.calibrated(past) == {"fine_tune": pytest.approx(3)}
+    again = costs.predict(jobs[0], factors=costs.calibrated(past))
+    assert again.seconds == pytest.approx(past[0][1], rel=1e-3)
+
+
+def test_jobs_that_are_all_start_calibrate_nothing() -> None:
+    assert costs.calibrated([(work("additive", 10, 10), 60.0)]) == {}
+    assert costs.calibrated([(work("fine_tune", 4000, epochs=500), START)]) == {}
+
+
+def test_sizes_are_read_from_the_files_of_the_stations(tmp_path: Path) -> None:
+    record, split, model, run = (str(tmp_path / name) for name in ("d.json", "s.csv", "c.json", "b.tsv"))
+    Path(record).write_text('{"wild_type": "ACDEF", "counts": {"variants": 7}}')
+    Path(split).write_text("mutant,fold0,fold1\nA1C,train,test\nA1D,train,\nC2D,test,train\n")
+    Path(model).write_text('{"parameters": 9, "layers": 2, "width": 3, "name": "x"}')
+    Path(run).write_text("s\th:m:s\n12.5\t0:00:12\n")
+    assert costs.read_size(record) == (7, 5)
+    assert costs.read_folds(split) == ((2, 1), (1, 1))
+    assert costs.read_model(model) == Model(9, 2, 3)
+    assert costs.read_seconds(run) == 12.5
+
+
+def test_a_missing_input_is_named_as_snakemake_knows_it(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.json")
+    with pytest.raises(FileNotFoundError) as caught:
+        costs.read_size(missing)
+    assert caught.value.filename == missing
+
+
+def test_a_station_without_a_language_model_has_a_cost() -> None:
+    assert costs.predict(Work("evaluate", ((0, 1000),), 90, NONE, {"tables": 12, "bootstrap": 100})).seconds > START
