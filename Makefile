@@ -1,4 +1,5 @@
 # Two commands for everyone: `make run` and `make test`. Only Python >= 3.11, pip and make are needed.
+# ARGS are options of Snakemake: make run ARGS="--configfile workflow/studies/dms.yaml"
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,14 +11,14 @@ SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --
 .PHONY: run dry-run fetch test check shapes format lock schema clean
 
 run: $(VENV)/ready
-	$(SNAKEMAKE)
+	$(SNAKEMAKE) $(ARGS)
 	@echo "The report: $(CURDIR)/results/report.html"
 
 dry-run: $(VENV)/ready
-	$(SNAKEMAKE) --dry-run --quiet rules
+	$(SNAKEMAKE) --dry-run --quiet rules $(ARGS)
 
 fetch: $(VENV)/ready
-	$(SNAKEMAKE) fetch
+	$(SNAKEMAKE) $(ARGS) -- fetch
 
 test: check shapes
 	$(BIN)/python -m pytest

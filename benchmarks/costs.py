@@ -1,4 +1,4 @@
-"""Predicted against measured run time and memory of a finished study: python benchmarks/costs.py CONFIG.yaml RESULTS."""
+"""Predicted against measured time and memory of a finished study: python benchmarks/costs.py CONFIG.yaml RESULTS."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from multimep import costs, forecast, layout
 
 
 def main(config: dict, results: Path) -> None:
-    """Print per method: jobs, median of measured / predicted seconds (as guessed, and calibrated), largest memory ratio."""
+    """Print per method: jobs, median of measured / predicted seconds (guessed; calibrated), largest ratio of memory."""
     record = results / "checkpoint.json"
     assert record.exists(), f"{record} is missing: multimep checkpoint --output {record}"
     factors = costs.calibrated(list(forecast.past(config, results, results / "benchmarks")))

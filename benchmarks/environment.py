@@ -1,7 +1,7 @@
 """What the environment of the rules is worth: python benchmarks/environment.py [ROUNDS]; ratios of times in one run.
 
-Each setting is left out in turn while two processes embed sequences of 239 residues with `mini` side by side, as Snakemake
-runs jobs on two cores.
+Each setting is left out in turn while two processes embed sequences of 239 residues with `mini` side by side, as
+Snakemake runs jobs on two cores.
 """
 
 import os

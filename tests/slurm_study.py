@@ -1,6 +1,7 @@
 """A small study on a real SLURM: its profile, its driver, its jobs as SLURM knows them, and their processes."""
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ class Job:
     number: str
     state: str
     comment: str
-    gres: str
+    asked: str
     partition: str
 
 
@@ -52,10 +54,11 @@ class SlurmStudy(Workspace):
     def options(self) -> list[str]:
         return ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(self.folder / "config.yaml")]
 
-    def drive(self, log: str = "driver.log", **environment: str) -> subprocess.Popen[bytes]:
-        """The driver on the login node, as a person starts it."""
+    @contextmanager
+    def driven(self, log: str = "driver.log", **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The driver on the login node, as a person starts it; what is left of it at the end is stopped."""
         with (self.folder / log).open("wb") as file:
-            return subprocess.Popen(
+            driver = subprocess.Popen(
                 ["bash", str(ROOT / "profiles/drive.sh"), str(self.profile), *self.options],
                 cwd=self.folder,
                 env=ENVIRONMENT | environment,
@@ -63,29 +66,43 @@ class SlurmStudy(Workspace):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        try:
+            yield driver
+        finally:
+            if driver.poll() is None:
+                for process in _children(driver.pid):
+                    os.kill(process, signal.SIGKILL)
+                driver.kill()
+            self.cancel()
+
+    def cancel(self) -> None:
+        """End all of the study's jobs."""
+        rows = [line.split("|") for line in slurm("squeue", "-h", "-o", "%i|%Z").splitlines()]
+        numbers = [row[0] for row in rows if row[1] == str(self.folder)]
+        if numbers:
+            slurm("scancel", *numbers)
 
     def said(self, log: str = "driver.log") -> str:
         return (self.folder / log).read_text(errors="replace")
 
     def ends(self, driver: subprocess.Popen[bytes], seconds: float = 400) -> int:
-        """The driver's exit status; a driver that hangs is stopped, and its log told."""
+        """The driver's exit status; of one that hangs the log is told."""
         try:
             return driver.wait(seconds)
         except subprocess.TimeoutExpired as error:
-            os.killpg(driver.pid, signal.SIGINT)
             raise AssertionError(f"the driver did not end in {seconds} s:\n{self.said()[-6000:]}") from error
 
     def jobs(self, word: str = "") -> list[Job]:
-        """All of the study's jobs so far whose comment has the word, by the accounting."""
-        fields = "JobIDRaw,State,Comment,ReqTRES,Partition,WorkDir"
-        table = slurm("sacct", "-X", "-D", "-n", "-P", "-S", "now-1hour", "-o", fields)
+        """All of the study's jobs so far whose comment begins with the word, by the accounting."""
+        fields = "JobIDRaw,State,Comment,AllocTRES,Partition,WorkDir"
+        table = slurm("sacct", "-X", "-D", "-n", "-P", "-S", "now-2hours", "-o", fields)
         rows = [line.split("|") for line in table.splitlines()]
-        return [Job(*row[:5]) for row in rows if row[5] == str(self.folder) and word in row[2]]
+        return [Job(*row[:5]) for row in rows if row[5] == str(self.folder) and row[2].startswith(word)]
 
     def queue(self, word: str = "") -> list[str]:
         """The numbers of the study's jobs that run now."""
         rows = [line.split("|") for line in slurm("squeue", "-h", "-t", "R", "-o", "%i|%k|%Z").splitlines()]
-        return [row[0] for row in rows if row[2] == str(self.folder) and word in row[1]]
+        return [row[0] for row in rows if row[2] == str(self.folder) and row[1].startswith(word)]
 
     def predictions(self) -> dict[str, bytes]:
         """Every predictions file, by its path below results/predictions."""
@@ -105,11 +122,21 @@ def processes(job: str) -> Iterator[int]:
     for folder in Path("/proc").iterdir():
         try:
             words = (folder / "cmdline").read_bytes().split(b"\0") if folder.name.isdigit() else []
-            if any(Path(word.decode()).name == "multimep" for word in words[:3]):
-                if f"SLURM_JOB_ID={job}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    yield int(folder.name)
+            if any(Path(word.decode()).name == "multimep" for word in words[:3]) and job in _job_of(folder):
+                yield int(folder.name)
         except OSError:  # it has ended meanwhile
             continue
+
+
+def _children(parent: int) -> list[int]:
+    told = subprocess.run(["pgrep", "-s", str(parent)], capture_output=True, text=True, check=False)
+    own = subprocess.run(["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False)
+    return [int(number) for number in {*told.stdout.split(), *own.stdout.split()} if int(number) != parent]
+
+
+def _job_of(process: Path) -> list[str]:
+    variables = (process / "environ").read_bytes().decode().split("\0")
+    return [value for name, _, value in (one.partition("=") for one in variables) if name == "SLURM_JOB_ID"]
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
@@ -124,9 +151,16 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
 
 
 def make(
-    folder: Path, methods: dict[str, Any], datasets: Sequence[str] = ("alpha", "beta"), **cluster: object
+    folder: Path,
+    methods: dict[str, Any],
+    datasets: Sequence[str] = ("alpha", "beta"),
+    lead: int | None = None,
+    **cluster: object,
 ) -> SlurmStudy:
-    """A study of few tables with the slurm profile, its waits shortened; `cluster` changes cluster.yaml."""
+    """A study of few tables with the slurm profile, its waits shortened; `cluster` changes cluster.yaml.
+
+    `lead`: seconds between the warning and the time limit, where not the profile's; 0: no warning.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     found = SlurmStudy(folder.resolve())
     config = study(found.folder)
@@ -134,6 +168,8 @@ def make(
     found.write(config | {"methods": methods})
     shutil.copytree(ROOT / "profiles/slurm", found.profile, dirs_exist_ok=True)
     options = yaml.safe_load((found.profile / "config.yaml").read_text()) | QUICK
+    if lead is not None:
+        options["default-resources"]["slurm_extra"] = f"'--signal=TERM@{lead}'" if lead else "''"
     (found.profile / "config.yaml").write_text(yaml.safe_dump(options, sort_keys=False))
     site = yaml.safe_load((found.profile / "cluster.yaml").read_text()) | cluster
     (found.profile / "cluster.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
@@ -142,17 +178,41 @@ def make(
 
 def undisturbed(found: SlurmStudy, folder: Path) -> dict[str, bytes]:
     """The predictions of the same study, run on this machine without SLURM."""
-    shutil.copytree(found.folder, folder, ignore=shutil.ignore_patterns("results", ".snakemake"))
+    shutil.copytree(found.folder, folder, ignore=shutil.ignore_patterns("results", ".snakemake", "*.log"))
     local = SlurmStudy(folder)
-    outputs = [str(path) for path in sorted(found.results.glob("predictions/*/*/*.csv"))]
-    targets = [str(Path(path).relative_to(found.folder)) for path in outputs]
-    local.snakemake(*targets)
+    names, methods = found.config["datasets"], found.config["methods"]
+    local.snakemake("--", *(f"results/predictions/random/{method}/{name}.csv" for method in methods for name in names))
     return local.predictions()
 
 
-def checkpointed(path: Path) -> dict[str, Any]:
-    """Epoch, batch and step of a training checkpoint."""
+def shard_running(found: SlurmStudy, unit: str) -> str:
+    """The number of the running job of the shard that has this unit; empty while there is none."""
+    path = found.results / "plan.json"
+    plan = json.loads(path.read_text()) if path.exists() else {"shards": []}
+    for number, one in enumerate(plan["shards"]):
+        if any(unit in lane for lane in one["lanes"]):
+            return "".join(found.queue(f"rule_shard_wildcards_{plan['identity']}_{number}")[:1])
+    return ""
+
+
+def trained_folds(found: SlurmStudy, dataset: str) -> list[Path]:
+    """The kept folds of trainings on this dataset alone; a training gives no standard deviation."""
+    wild_type = found.config["datasets"][dataset]["source"]["wild_type"]
+
+    def belongs(path: Path) -> bool:
+        parts = json.loads(path.read_text())
+        mutants = [mutant for mutant in parts[0]["mutants"] if mutant != "WT"]
+        return (
+            len(parts) == 1
+            and all(math.isnan(std) for std in parts[0]["std"])
+            and all(wild_type[int(mutant[1:-1]) - 1] == mutant[0] for mutant in mutants)
+        )
+
+    return [path for path in found.kept("fold-*.json") if belongs(path)]
+
+
+def epoch_of(path: Path) -> int:
+    """The epochs that a training had done when its checkpoint was written."""
     raw = path.read_bytes()
     header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    facts: dict[str, Any] = json.loads(header["__metadata__"]["run"])
-    return facts
+    return int(json.loads(header["__metadata__"]["run"])["epoch"])

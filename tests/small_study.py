@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,11 @@ class Workspace:
     def write(self, config: dict[str, Any]) -> None:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *arguments: str, check: bool = True, python: Sequence[str] = (sys.executable, "-m", "snakemake")
+    ) -> subprocess.CompletedProcess[str]:
         command = [
-            sys.executable,
-            "-m",
-            "snakemake",
+            *python,
             "--snakefile",
             str(ROOT / "Snakefile"),
             "--directory",
@@ -76,14 +77,14 @@ def study(folder: Path) -> dict[str, Any]:
         (folder / f"{name}.csv").write_text(table(wild_type, seed))
         source = {"reader": "multimep", "files": {"variants": {"path": f"{name}.csv"}}, "wild_type": wild_type}
         datasets[name] = {"group": group, "source": source}
-    quick = {"epochs": 1, "batch_size": 16}
+    quick = {"splits": ["random"], "epochs": 1, "batch_size": 16}
     return {
         "study": "A small study",
         "datasets": datasets,
-        "splits": {"random": {"scheme": "random", "folds": 2}},
+        "splits": {"random": {"scheme": "random", "folds": 2}, "low_n": {"scheme": "low_n", "sizes": [6], "seeds": 2}},
         "methods": {
             "additive": {},
-            "transmep": {"features": "one_hot", "repeats": 5, "alpha_steps": 4, "gamma_steps": 4},
+            "transmep": {"splits": ["random"], "features": "one_hot", "repeats": 5, "alpha_steps": 4, "gamma_steps": 4},
             "fine_tune_together": quick,
             "fine_tune_by_group": {"method": "fine_tune_together", "scope": "group", **quick},
         },

@@ -41,7 +41,8 @@ def test_a_changed_row_reruns_its_dataset_the_joint_jobs_it_is_in_and_the_aggreg
     path = finished.folder / "alpha.csv"
     rows = path.read_text().splitlines()
     path.write_text("\n".join([*rows[:-1], rows[-1].split(",")[0] + ",9.75"]) + "\n")
-    own = {"datasets/alpha.csv", "datasets/alpha.json", "embeddings/alpha.h5", "splits/random/alpha.csv"}
+    own = {"datasets/alpha.csv", "datasets/alpha.json", "embeddings/alpha.h5"}
+    own |= {f"splits/{split}/alpha.csv" for split in ("random", "low_n")} | {"predictions/low_n/additive/alpha.csv"}
     single = {f"predictions/random/{method}/alpha.csv" for method in ("additive", "transmep")}
     assert finished.rerun() == own | single | JOINT_OF_ALPHA | AGGREGATION
     assert "0 sequences computed" in (finished.folder / "results/logs/embed/alpha.log").read_text()

@@ -20,8 +20,8 @@ scale; an assumption until run times of the machine at hand calibrate it."""
 START = 2.0
 """Seconds before the first operation: the interpreter and its imports (1 s without torch, 3 s with it)."""
 INTERPRETER, TORCH = 550.0, 600.0
-"""MiB: the interpreter with its imports (110 to 200 measured) and Snakemake's own two processes in a job (130 each); and
-what torch adds (250)."""
+"""MiB: the interpreter with its imports (110 to 200 measured) and Snakemake's own two processes in a job (130 each);
+with torch 250 more."""
 MIB = 2**20
 
 
@@ -151,8 +151,8 @@ def _kernel_memory(work: Work, width: int) -> float:
 
 
 def _transmep(work: Work) -> float:
-    # for each length scale a decomposition of 10 n^3, and for each holdout and noise small solves; holdout by holdout at
-    # a thirtieth of the rate of matrix products
+    # for each length scale a decomposition of 10 n^3, and for each holdout and noise small solves: at a thirtieth of
+    # the rate of matrix products
     scales, alphas, repeats = (
         int(work.settings.get(name, default))
         for name, default in (("gamma_steps", 50), ("alpha_steps", 50), ("repeats", 1000))

@@ -42,7 +42,7 @@ class Forecast:
 
 
 def energy(gpu_hours: float, core_hours: float, cluster: Cluster) -> float:
-    """Kilowatt-hours of busy GPUs with their cores, and of other cores, at stated watts: estimated, nothing is metered."""
+    """Kilowatt-hours of busy GPUs with their cores, and of other cores, at stated watts: nothing is metered."""
     beside = cluster.cores_per_gpu * cluster.watts_per_core
     return (gpu_hours * (cluster.watts_per_gpu + beside) + core_hours * cluster.watts_per_core) / 1000
 

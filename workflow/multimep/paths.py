@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-
 NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """Names of datasets, splits and methods: they become names of files and folders."""
 

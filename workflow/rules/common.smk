@@ -39,14 +39,18 @@ ELSEWHERE = ("cluster", "mirror", "cache")
 # How a language model is run changes no result: like the addresses of files it stands in the environment, not in
 # params, and reruns nothing.
 HOW = ("device", "batch_size", "directory")
-LANGUAGE_MODEL = json.dumps(
-    {
-        key: value
-        for key, value in config.get("language_model", {}).items()
-        if key not in HOW
-    },
-    sort_keys=True,
-)
+CHOSEN = {
+    key: value
+    for key, value in config.get("language_model", {}).items()
+    if key not in HOW
+}
+LANGUAGE_MODEL = json.dumps(CHOSEN, sort_keys=True)
+# What of the configuration decides results.
+FOUND_BY = {
+    key: CHOSEN if key == "language_model" else value
+    for key, value in config.items()
+    if key not in ELSEWHERE
+}
 # The last three: benchmarks/environment.py measures what they are worth.
 ENVIRONMENT = {
     "MULTIMEP_MIRROR": config.get("mirror") or "",

@@ -22,9 +22,7 @@ rule report:
     resources:
         **asks("report"),
     params:
-        config=json.dumps(
-            {key: value for key, value in config.items() if key not in ELSEWHERE}
-        ),
+        config=json.dumps(FOUND_BY),
         results=lambda wildcards, output: Path(output[0]).parent,
         version=VERSION,
     shell:
