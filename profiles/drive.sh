@@ -7,42 +7,71 @@
 set -euo pipefail -m # -m: children get SIGINT, which a script's children otherwise ignore
 profile=${1:?usage: bash profiles/drive.sh PROFILE [options of Snakemake]}
 shift
+options=("$@")
 GRACE=${GRACE:-120}
-child= stopping=
+child='' timer='' stopping=''
 
 stop() {
+  [ -z "$stopping" ] || return 0
   stopping=1
+  echo "multimep: asked to stop; running jobs have $GRACE s"
   [ -n "$child" ] || exit 75
-  kill -TERM "$child" 2>/dev/null || true                        # Snakemake: submit no more, wait for what runs
-  (sleep "$GRACE" && kill -INT "$child" 2>/dev/null || true) & # and then: cancel what still runs
+  kill -TERM "$child" 2>/dev/null || true # Snakemake: submit no more, wait for what runs
+  { sleep "$GRACE" && kill -INT "$child"; } &>/dev/null & # and then: cancel what still runs
+  timer=$!
 }
 trap stop TERM USR1
 
 run() {
   [ -z "$stopping" ] || exit 75
+  local status=0
   snakemake --workflow-profile "$profile" "${options[@]}" "$@" &
   child=$!
-  status=0
   while kill -0 "$child" 2>/dev/null; do wait "$child" && status=0 || status=$?; done # a trapped signal ends `wait` early
-  child=
+  child=''
+  [ -z "$timer" ] || kill -- "-$timer" 2>/dev/null || true
   [ -z "$stopping" ] || exit 75
   return "$status"
 }
 
-options=("$@")
-echo "multimep: tables, splits, embeddings"
-run -- prepared
-summary=$(run --summary 2>/dev/null)
-results=$(dirname "$(cut -f1 <<<"$summary" | grep --max-count=1 '/report.html$')")
-echo "multimep: plan"
-multimep plan --config "$results/config.json" --results "$results" --needed - --output "$results/plan.json" <<<"$summary"
-echo "multimep: shards"
-run -- shards || echo "multimep: some shards failed; what they did not finish is made one by one"
-multimep collect "$results/plan.json" --ahead "$results/ahead" >"$results/collected.txt"
-if [ -s "$results/collected.txt" ]; then
-  mapfile -t collected <"$results/collected.txt"
-  run --touch -- "${collected[@]}"
-fi
-echo "multimep: what is left, and the report"
-run
-echo "multimep: the report is $results/report.html"
+folder() { # of the results, from the output of `snakemake --summary`
+  dirname "$(cut -f1 <<<"$1" | grep --max-count=1 '/report.html$')"
+}
+
+require_room() { # jobs cannot say so themselves: their logs lie on the same disk; a quota does not show in `df`
+  local results
+  results=$(folder "$(run --summary)")
+  [ -d "$results" ] || return 0
+  if ! head --bytes=1M /dev/zero 2>/dev/null >"$results/.room"; then
+    rm -f "$results/.room"
+    echo "multimep: $results: no space left on the device; make room there, then give the same command again" >&2
+    exit 2
+  fi
+  rm -f "$results/.room"
+}
+
+step() { # a failure is told by Snakemake itself, but for a full disk
+  run "$@" || { local status=$?; require_room; return "$status"; }
+}
+
+main() { # read as a whole before it begins: the file may change while the study runs
+  local summary results collected
+  echo "multimep: tables, splits, embeddings"
+  step -- prepared
+  summary=$(run --summary)
+  results=$(folder "$summary")
+  echo "multimep: plan"
+  multimep plan --config "$results/config.json" --results "$results" --needed - --output "$results/plan.json" <<<"$summary"
+  echo "multimep: shards"
+  step -- shards || echo "multimep: some shards failed; what they did not finish is made one by one"
+  multimep collect "$results/plan.json" --ahead "$results/ahead" >"$results/collected.txt"
+  if [ -s "$results/collected.txt" ]; then
+    mapfile -t collected <"$results/collected.txt"
+    run --touch -- "${collected[@]}"
+  fi
+  echo "multimep: what is left, and the report"
+  step
+  echo "multimep: the report is $results/report.html"
+  exit
+}
+main

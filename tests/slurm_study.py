@@ -165,7 +165,7 @@ def make(
     found = SlurmStudy(folder.resolve())
     config = study(found.folder)
     config["datasets"] = {name: config["datasets"][name] for name in datasets}
-    found.write(config | {"methods": methods})
+    found.write(config | {"methods": methods, "splits": {"random": {"scheme": "random", "folds": 2}}})
     shutil.copytree(ROOT / "profiles/slurm", found.profile, dirs_exist_ok=True)
     options = yaml.safe_load((found.profile / "config.yaml").read_text()) | QUICK
     if lead is not None:

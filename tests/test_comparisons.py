@@ -210,7 +210,7 @@ def test_warnings_ask_each_training_size_on_its_own_and_take_an_undefined_score_
     table = pd.DataFrame(
         _row("a", "low_n", method, f"n{size}_seed0", value) for (size, method), value in values.items()
     )
-    assert warnings(table) == ["zero_shot does not beat additive on a (low_n with n = 96, Spearman nan vs 0.50)"]
+    assert warnings(table) == ["zero_shot does not beat additive on a (low_n with n = 96, Spearman a constant vs 0.50)"]
 
 
 def test_warnings_prefer_the_pooled_value_to_the_folds() -> None:

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.usefixtures("lab")]
 
 def test_a_study_survives_a_scancel_and_a_time_out_with_nothing_lost_or_done_twice(tmp_path: Path) -> None:
     methods = {"additive": {}, "fine_tune": {"epochs": 60, "batch_size": 16}}
-    study = make(tmp_path / "study", methods, lead=0, allocations=2, walltime=1)
+    study = make(tmp_path / "study", methods, lead=0, allocations=2, workers=1, walltime=1)
     with study.driven() as driver:
         beta = until(lambda: shard_running(study, "random/fine_tune/beta"), "the shard of beta runs")
         until(lambda: trained_folds(study, "beta"), "beta's first fold")

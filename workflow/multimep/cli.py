@@ -92,7 +92,7 @@ def dataset(
     found, record = sources.collect(name, chosen, cache, mirror or None, root)
     datasets.write(found, record, output)
     if chosen.source.reader == sources.SIMULATION:
-        truth = simulation.simulate(name, chosen.group, simulation.Simulation(**chosen.source.options)).truth
+        truth = simulation.simulate(name, chosen.group, sources.simulation_of(name, chosen)).truth
         datasets.write_whole(output.with_suffix(".truth.csv"), truth.to_csv(index=False, lineterminator="\n"))
     typer.echo(f"{output}: {len(found)} variants of {name}, dropped: {dict(record.dropped) or 'none'}")
 

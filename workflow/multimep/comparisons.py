@@ -4,6 +4,7 @@ The unit is the dataset: folds and seeds are averaged first, since they share va
 narrow. All functions take the metrics table of a study (dataset, split, method, fold, aggregation, metric, value, ...).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -283,8 +284,12 @@ def _gain(method: pd.Series, baseline: pd.Series, metric: str) -> pd.Series:
     return method - baseline if METRICS[metric].higher_is_better else baseline - method
 
 
+def _shown(value: float) -> str:
+    return "a constant" if math.isnan(value) else f"{value:.2f}"
+
+
 def _warning(method: str, baseline: str, where: str, behind: pd.DataFrame, asked: int) -> str:
-    pairs = {str(name): f"{row[method]:.2f} vs {row[baseline]:.2f}" for name, row in behind.iterrows()}
+    pairs = {str(name): f"{_shown(row[method])} vs {_shown(row[baseline])}" for name, row in behind.iterrows()}
     if len(pairs) == 1:
         ((name, numbers),) = pairs.items()
         return f"{method} does not beat {baseline} on {name} ({where} {numbers})"

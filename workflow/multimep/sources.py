@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pydantic
+
 from multimep.dataset import Dataset, Record
 from multimep.downloads import checksum, fetch
 from multimep.readers import lineage, table
@@ -173,12 +175,20 @@ def collect(name: str, spec: DatasetSpec, cache: Path, mirror: str | None, root:
     return dataset, replace(record, dropped=kept.dropped, sha256=sha256, notes=notes)
 
 
+def simulation_of(name: str, spec: DatasetSpec) -> Simulation:
+    """The options of a simulated source; raises SimulationError that names a wrong one."""
+    options, known = dict(spec.source.options), Simulation.__dataclass_fields__
+    faults = [f"option {key}: unknown" for key in options if key not in known]
+    if not faults:
+        try:
+            return pydantic.TypeAdapter(Simulation).validate_python(options)
+        except pydantic.ValidationError as error:
+            faults = [" ".join(["option", *map(str, one["loc"]), one["msg"]]) for one in error.errors()]
+    raise SimulationError(f"{name}: {'; '.join(faults)}; known options: {', '.join(known)}")
+
+
 def _simulated(name: str, spec: DatasetSpec) -> tuple[Dataset, Record]:
-    try:
-        settings = Simulation(**spec.source.options)
-    except TypeError as error:
-        known = ", ".join(Simulation.__dataclass_fields__)
-        raise SimulationError(f"{name}: {error}; known options: {known}") from error
+    settings = simulation_of(name, spec)
     scan = simulate(name, spec.group, settings)
     dataset = Dataset(scan.variants, scan.fitness, scan.std, scan.replicates, spec.group, spec.higher_is_better)
     counts = {"rows_read": 0, "rows_dropped": 0, "variants": len(dataset), "replicates_averaged": 0}
