@@ -51,6 +51,11 @@ class SlurmStudy(Workspace):
         return self.folder / "results"
 
     @property
+    def since(self) -> str:
+        """When it was made: a folder of the same name may have had jobs before."""
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(self.profile.stat().st_ctime))
+
+    @property
     def options(self) -> list[str]:
         return ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(self.folder / "config.yaml")]
 
@@ -95,7 +100,7 @@ class SlurmStudy(Workspace):
     def jobs(self, word: str = "") -> list[Job]:
         """All of the study's jobs so far whose comment begins with the word, by the accounting."""
         fields = "JobIDRaw,State,Comment,AllocTRES,Partition,WorkDir"
-        table = slurm("sacct", "-X", "-D", "-n", "-P", "-S", "now-2hours", "-o", fields)
+        table = slurm("sacct", "-X", "-D", "-n", "-P", "-S", self.since, "-o", fields)
         rows = [line.split("|") for line in table.splitlines()]
         return [Job(*row[:5]) for row in rows if row[5] == str(self.folder) and row[2].startswith(word)]
 

@@ -82,7 +82,7 @@ def run(code: str) -> str:
 
 
 def test_what_the_snakefile_imports_does_not_import_torch():
-    rooms = "costs, forecast, layout"
+    rooms = "cluster, costs, forecast, layout"
     code = f"from multimep import {rooms}; import sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
     assert run(code) == "False False\n"
 
@@ -92,8 +92,8 @@ def test_the_rules_import_nothing_of_multimep_but_its_version_and_its_light_room
     for path in (root / "Snakefile", *sorted((root / "workflow" / "rules").glob("*.smk"))):
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if "import" in line.split()]
         ours = [line for line in lines if "multimep" in line]
-        light = "from multimep import costs, forecast, layout"
-        assert set(ours) <= {"from multimep import __version__ as VERSION", light}, path.name
+        light = {"from multimep import costs, forecast, layout", "from multimep import cluster, layout"}
+        assert set(ours) <= {"from multimep import __version__ as VERSION", *light}, path.name
 
 
 @pytest.mark.parametrize("command", ["dataset", "split", "predict", "evaluate", "report"])

@@ -1,6 +1,15 @@
 """A cluster: the form of its GPU requests, its limits, prices and watts; none of it is part of a result."""
 
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+VARIABLE = "MULTIMEP_CLUSTER"
+"""Environment variable with the path of a cluster.yaml: it reaches the jobs on the nodes, where there is no profile."""
 
 
 class ClusterError(ValueError):
@@ -58,3 +67,20 @@ class Cluster:
         faults += [f"{name} is {getattr(self, name)}; set it to 0 or more" for name in paid if getattr(self, name) < 0]
         if faults:
             raise ClusterError("cluster: " + "; ".join(faults))
+
+
+def site(words: Sequence[str], environment: MutableMapping[str, str]) -> dict[str, Any]:
+    """The settings in the cluster.yaml beside the profile that a command line's words name, or of an outer call's.
+
+    They stand in a file of their own, for the command line's --config or --configfile would replace a profile's.
+    """
+    parts = [part for word in words for part in word.split("=", 1)]
+    for option, value in pairwise(parts):
+        if option.endswith("-profile") and Path(value, "cluster.yaml").is_file():
+            environment[VARIABLE] = str(Path(value, "cluster.yaml").resolve())
+    if VARIABLE not in environment:
+        return {}
+    found = yaml.safe_load(Path(environment[VARIABLE]).read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise ClusterError(f"{environment[VARIABLE]}: no settings of a cluster; write `name: value` lines")
+    return found

@@ -1,0 +1,131 @@
+# What every job asks for: predicted memory and minutes, and on a cluster its partition and GPU in the site's own form.
+import json
+import re
+import sys
+from pathlib import Path
+
+from multimep import costs, forecast, layout
+
+CLUSTER = config.get("cluster", {})
+# What SLURM is asked for: the cost that `costs` predicts, more at every retry. The form of a GPU request is the site's.
+CALIBRATION = RESULTS / "calibration.json"
+FACTORS = json.loads(CALIBRATION.read_text()) if CALIBRATION.exists() else {}
+
+
+def asks(label=None):
+    """The resources of a rule's jobs: a station's, or of the method of this label (of the wildcard if none is given)."""
+
+    def labelled(wildcards):
+        return label or wildcards.method
+
+    def on_gpu(wildcards):
+        return (
+            bool(CLUSTER.get("gres")) and costs.PRICES[priced(labelled(wildcards))].gpu
+        )
+
+    def site(key, other=None):
+        return (
+            lambda wildcards: CLUSTER.get(key if on_gpu(wildcards) else other) or None
+        )
+
+    def megabytes(wildcards, input, attempt):
+        return costs.megabytes(cost(labelled(wildcards), input), attempt)
+
+    def minutes(wildcards, input, attempt):
+        return costs.minutes(
+            cost(labelled(wildcards), input), attempt, CLUSTER.get("walltime")
+        )
+
+    return {
+        "mem_mb": megabytes,
+        "runtime": minutes,
+        "gres": site("gres"),
+        "slurm_partition": site("gpu_partition", "partition"),
+        "cpus_per_task": site("cores_per_gpu"),
+    }
+
+
+def priced(label):
+    """The name under which `costs` knows a label of the study, or a station."""
+    return layout.method_of(config, label) if label in config["methods"] else label
+
+
+def settings_of(label):
+    """What decides the size of a method's or a station's job."""
+    if label in config["methods"]:
+        return layout.settings_of(config, label)
+    if label == "embed":
+        return config.get("language_model", {})
+    tables = len(layout.predictions(config, DATASETS[:1]))
+    return {"tables": tables, **config.get("evaluation", {})}
+
+
+def several(paths):
+    """Files of one name among a rule's inputs, as a list even if there is one."""
+    return [paths] if isinstance(paths, str) else paths
+
+
+def cost(label, input):
+    """What a job on these inputs is predicted to take."""
+    sizes = [costs.read_size(record) for record in several(input.records)]
+    folds = (
+        [fold for split in several(input.splits) for fold in costs.read_folds(split)]
+        if label in config["methods"]
+        else [(0, sum(variants for variants, _ in sizes))]
+    )
+    model = costs.read_model(input.model) if input.get("model") else costs.NONE
+    longest = max(length for _, length in sizes)
+    work = costs.Work(priced(label), tuple(folds), longest, model, settings_of(label))
+    return costs.predict(work, gpus=bool(CLUSTER.get("gres")), factors=FACTORS)
+
+
+PLAN_FILE = RESULTS / "plan.json"
+PLAN = json.loads(PLAN_FILE.read_text()) if PLAN_FILE.exists() else {"shards": []}
+
+
+def shard_asks():
+    """The resources of all shards with a GPU or of all without: equal, so that they can be tasks of one job array."""
+    units = {unit["name"]: unit for unit in PLAN.get("units", [])}
+    gpus, cores = CLUSTER.get("gpus_per_allocation", 1), CLUSTER.get("cores", 8)
+
+    def is_gpu(wildcards):
+        return PLAN["shards"][int(wildcards.shard)]["gpu"]
+
+    def alike(wildcards):
+        return [one for one in PLAN["shards"] if one["gpu"] == is_gpu(wildcards)]
+
+    def site(key, other=None):
+        return (
+            lambda wildcards: CLUSTER.get(key if is_gpu(wildcards) else other) or None
+        )
+
+    def minutes(wildcards, attempt):
+        longest = max(one["seconds"] for one in alike(wildcards))
+        found = costs.Cost(longest, 0, is_gpu(wildcards))
+        return costs.minutes(found, attempt, CLUSTER.get("walltime"))
+
+    def megabytes(wildcards, attempt):
+        needs = [
+            sum(max(units[name]["memory"] for name in lane) for lane in one["lanes"])
+            for one in alike(wildcards)
+        ]
+        return costs.megabytes(costs.Cost(0, 1024 * max(needs), False), attempt)
+
+    def processors(wildcards):
+        if is_gpu(wildcards):
+            return CLUSTER.get("cores_per_gpu", 8) * gpus
+        return max(len(one["lanes"]) for one in alike(wildcards))
+
+    return {
+        "mem_mb": megabytes,
+        "runtime": minutes,
+        "gres": site("gres"),
+        "slurm_partition": site("gpu_partition", "partition"),
+        "cpus_per_task": processors,
+    }
+
+
+if workflow.is_main_process and any(
+    re.fullmatch("--dry-?run|-[a-zF]*n[a-z]*", word) for word in sys.argv
+):
+    print(f"Forecast: {forecast.study(config, RESULTS, FACTORS)}", file=sys.stderr)
