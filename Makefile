@@ -21,7 +21,7 @@ fetch: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS) -- fetch
 
 test: check shapes
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # The rooms of numbers once more, with every shape and type in their signatures checked.
 shapes: $(VENV)/ready

@@ -21,6 +21,7 @@ stop() {
   timer=$!
 }
 trap stop TERM USR1
+trap 'GRACE=0; stop' INT # Ctrl-C
 
 run() {
   [ -z "$stopping" ] || exit 75

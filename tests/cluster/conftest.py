@@ -32,6 +32,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     if answers():
         yield
         return
+    if "SLURM_CONF" in os.environ or Path("/etc/slurm/slurm.conf").exists():
+        pytest.fail("a SLURM is configured here, but the lab's partitions do not answer; no other is started")
     if not LAB.exists():
         pytest.skip(f"no SLURM answers, and what starts one ({LAB}) is not here")
     place = tmp_path_factory.mktemp("slurm")

@@ -50,7 +50,9 @@ def in_second_fold(study: SlurmStudy) -> str:
 
 
 def node_of(job: str) -> str:
-    return slurm("squeue", "-h", "-j", job, "-o", "%N").strip()
+    """Where it runs; empty while it does not."""
+    rows = [line.split("|") for line in slurm("squeue", "-h", "-t", "R", "-o", "%i|%N").splitlines()]
+    return "".join(row[1] for row in rows if row[0] == job)
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_a_drained_node_finishes_what_it_has_and_a_lost_one_is_left_for_another(
         time.sleep(1)
         assert job in study.queue()  # what runs may end
         slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-        elsewhere = until(lambda: node_of(shard_running(study, TRAINING) or "0"), "it runs elsewhere")
+        elsewhere = until(lambda: node_of(shard_running(study, TRAINING)), "it runs elsewhere", 300)
         assert elsewhere != node
         assert trained_folds(study, "alpha")
         assert study.ends(driver) == 0, study.said()[-6000:]
@@ -92,7 +94,8 @@ def test_a_job_out_of_memory_gets_more_and_completes(study: SlurmStudy, expected
     assert study.predictions() == expected
     jobs = study.jobs("rule_shard")
     assert [job.state for job in jobs] == ["FAILED", "COMPLETED"]  # OUT_OF_MEMORY is said with cgroups only
-    assert "exceeded memory limit" in study.said()
+    logs = (study.results / "logs" / "slurm").rglob("*.log")
+    assert any("exceeded memory limit" in log.read_text() for log in logs)
     assert ["mem=450M" in jobs[0].asked, "mem=900M" in jobs[1].asked] == [True, True]
 
 

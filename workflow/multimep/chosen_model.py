@@ -72,18 +72,20 @@ def embedder(text: str, stores: Sequence[Path], mirror: str, cache: Path, loader
 
 def record(text: str, mirror: str, cache: Path) -> dict[str, str | int]:
     """What the checkpoint is, once it is here and verified: name, sha256, parameters, layers, width."""
-    from multimep import checkpoints
+    from multimep import checkpoints, language_model
 
     chosen = words(text)
-    known = checkpoints.CHECKPOINTS.get(chosen.name)
-    if known is None:  # a file, or mini: its size stands in it alone
-        model = load(text, mirror, cache)
-        parameters = sum(value.numel() for value in model.model.parameters())
-        sizes = {"parameters": parameters, "layers": model.layers, "width": model.width}
-        return {"name": model.name, "sha256": model.sha256, **sizes}
     directory = Path(chosen.directory) if chosen.directory else None
-    path, expected = checkpoints.locate(
-        known.name, directory=directory, cache=cache, mirror=mirror or None, sha256=chosen.sha256
-    )
-    sizes = {"parameters": known.parameters, "layers": known.layers, "width": known.width}
-    return {"name": known.name, "sha256": checkpoints.verified(path, expected), **sizes}
+    if chosen.name == "mini":
+        path, expected = language_model.MINI, chosen.sha256
+    else:
+        path, expected = checkpoints.locate(
+            chosen.name, directory=directory, cache=cache, mirror=mirror or None, sha256=chosen.sha256
+        )
+    known = checkpoints.CHECKPOINTS.get(chosen.name)
+    if known is not None:  # what is published need not be read: several GB on a login node
+        found, sizes = checkpoints.verified(path, expected), (known.parameters, known.layers, known.width)
+    else:
+        model, found = checkpoints.read(path, expected)
+        sizes = (sum(value.numel() for value in model.parameters()), model.num_layers, model.embed_dim)
+    return {"name": chosen.name, "sha256": found, **dict(zip(("parameters", "layers", "width"), sizes, strict=True))}

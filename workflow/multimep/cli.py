@@ -228,6 +228,9 @@ def report(
     benchmarks: Annotated[
         Path | None, typer.Option(help="Folder of run times; results/benchmarks if not given.")
     ] = None,
+    site: Annotated[
+        str, typer.Option(envvar="MULTIMEP_SITE", help="Settings of the cluster (watts, prices) as JSON or YAML.")
+    ] = "{}",
 ) -> None:
     """Put tables, figures, verdicts and provenance into one HTML page that needs no network."""
     from multimep import settings as studies
@@ -235,7 +238,9 @@ def report(
 
     text = studies.text_of(config)
     paths.check([], [output])
-    study = studies.study(studies.parse(text, "--config" if text == config else config))
+    values = studies.parse(text, "--config" if text == config else config)
+    cluster = {**studies.parse(site, "--site"), **values.get("cluster", {})}
+    study = studies.study({**values, "cluster": cluster})
     write_report(study, text, results, benchmarks or results / "benchmarks", output)
     typer.echo(str(output))
 

@@ -22,8 +22,8 @@ class Cluster:
 
     Attributes:
         gres: what one GPU job asks for, as `gpu:h100:1`; empty: no job asks for a GPU.
-        gpu_partition: partition of the GPU jobs; empty: the profile's default.
-        partition: partition of the other jobs; empty: the profile's default.
+        gpu_partition: partition of the GPU jobs; empty: SLURM's default.
+        partition: partition of the other jobs; empty: SLURM's default.
         gpus_per_allocation: GPUs of one allocation; 4 where whole nodes are billed (JUWELS Booster).
         gpu_memory: GiB of one GPU.
         cores_per_gpu: cores that come with one GPU.

@@ -150,6 +150,13 @@ def _kernel_memory(work: Work, width: int) -> float:
     return (32.0 * work.largest**2 + 12.0 * (work.largest + 1024) * width) / MIB
 
 
+def _site_gp(work: Work) -> float:
+    # fifty steps on at most `selection_rows` rows, each an inverse and six exponentials of every pair; then all rows
+    chosen = int(work.settings.get("selection_rows", 500))
+    steps = sum(50 * (6.5 * min(n, chosen) ** 3 + 5e3 * min(n, chosen) ** 2) for n, _ in work.folds)
+    return steps + sum(5 * n**3 / 3 + 3e3 * n * (n + m) + 5 * n**2 * m for n, m in work.folds)
+
+
 def _transmep(work: Work) -> float:
     # for each length scale a decomposition of 10 n^3, and for each holdout and noise small solves: at a thirtieth of
     # the rate of matrix products
@@ -195,6 +202,7 @@ PRICES: Mapping[str, Price] = {
     "embed": Price(_embedding, _embedding_memory, gpu=True),
     "additive": Price(_ridge, _indicator_memory),
     "one_hot_ridge": Price(_ridge, _ridge_memory),
+    "site_gp": Price(_site_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),
     "embedding_gp": Price(_gaussian_process, _gaussian_process_memory),
     "transmep": Price(_transmep, _transmep_memory),

@@ -36,8 +36,8 @@ CHOSEN = {
 LANGUAGE_MODEL = json.dumps(CHOSEN, sort_keys=True)
 # What of the configuration decides results.
 FOUND_BY = {
-    key: CHOSEN if key == "language_model" else value
-    for key, value in config.items()
+    key: value
+    for key, value in (config | {"language_model": CHOSEN}).items()
     if key not in ELSEWHERE
 }
 # The last three: benchmarks/environment.py measures what they are worth.
@@ -45,6 +45,7 @@ ENVIRONMENT = {
     "MULTIMEP_MIRROR": config.get("mirror") or "",
     "MULTIMEP_CACHE": config.get("cache", "results/cache"),
     "MULTIMEP_ROOT": ROOT,
+    "MULTIMEP_SITE": json.dumps(config.get("cluster", {})),
     "MULTIMEP_CHECKPOINTS": str(RESULTS / "unfinished"),
     "MULTIMEP_LANGUAGE_MODEL": json.dumps(
         {

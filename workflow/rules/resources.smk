@@ -84,7 +84,7 @@ PLAN = json.loads(PLAN_FILE.read_text()) if PLAN_FILE.exists() else {"shards": [
 
 
 def shard_asks():
-    """The resources of all shards with a GPU or of all without: equal, so that they can be tasks of one job array."""
+    """The resources of all shards with a GPU, or of all without: those of the largest."""
     units = {unit["name"]: unit for unit in PLAN.get("units", [])}
     gpus, cores = CLUSTER.get("gpus_per_allocation", 1), CLUSTER.get("cores", 8)
 

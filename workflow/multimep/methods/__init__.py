@@ -40,6 +40,7 @@ METHODS = Table(
     {
         "additive": "Additive",
         "one_hot_ridge": "OneHotRidge",
+        "site_gp": "SiteGP",
         "zero_shot": "ZeroShot",
         "embedding_gp": "EmbeddingGP",
         "transmep": "TransMEP",

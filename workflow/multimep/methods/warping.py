@@ -1,0 +1,76 @@
+"""Targets on a scale where they are nearer to normal: halfway between their own scale and that of their ranks.
+
+The fitness of a scan has long tails or two modes; a Gaussian process then spends its variance on the tail. Halfway, for
+the scale of ranks alone throws away how far apart values are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+from multimep.dataset import Dataset
+from multimep.methods.scaling import Scaling, scaling_of
+from multimep.predictions import Predictions
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(32)
+
+
+@dataclass(frozen=True)
+class Warping:
+    """t = w(z), piecewise linear through (z, (z + g) / 2), with slope 1 outside; z standardised, g normal scores.
+
+    Attributes:
+        scaling: from the source's unit to z and back.
+        values: distinct z of the training rows, rising, shape (k,).
+        warped: t at each of them, rising, shape (k,).
+    """
+
+    scaling: Scaling
+    values: Float[np.ndarray, "k"]
+    warped: Float[np.ndarray, "k"]
+
+    def apply(self, y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+        """From the source's unit to t."""
+        return _through(self.scaling.apply(y), self.values, self.warped)
+
+    def undo(
+        self, mutants: tuple[str, ...], mean: Float[np.ndarray, "n"], variance: Float[np.ndarray, "n"], noise: float
+    ) -> Predictions:
+        """Predictions in the source's unit from mean and latent variance of t and its noise variance."""
+        # z = w^-1(t), t ~ N(mean, v + noise): E z and Var z by Gauss-Hermite quadrature with 32 nodes
+        total = variance + noise
+        nodes = mean[:, None] + np.sqrt(total)[:, None] * _NODES[None, :]
+        z, weights = _through(nodes, self.warped, self.values), _WEIGHTS / _WEIGHTS.sum()
+        centre = z @ weights
+        spread = ((z - centre[:, None]) ** 2) @ weights
+        # the latent part of Var z is taken to be its part of the variance of t
+        latent = spread * variance / total
+        std, noisy_std = np.sqrt(latent) * self.scaling.scale, np.sqrt(spread) * self.scaling.scale
+        return Predictions(mutants, centre * self.scaling.scale + self.scaling.mean, std, noisy_std)
+
+
+def _through(
+    at: Float[np.ndarray, "..."], x: Float[np.ndarray, "k"], y: Float[np.ndarray, "k"]
+) -> Float[np.ndarray, "..."]:
+    # linear between the knots, with slope 1 beyond the first and the last
+    beyond = np.minimum(at - x[0], 0) + np.maximum(at - x[-1], 0)
+    return np.asarray(np.interp(at, x, y) + beyond)
+
+
+def warping_of(train: Dataset) -> Warping:
+    """The warping of the training rows; raises FitError for fewer than three."""
+    scaling = scaling_of(train)
+    z = scaling.apply(train.fitness)
+    # g_i = Phi^-1((rank_i - 1/2) / n), equal values sharing their mean rank
+    scores = ndtri((rankdata(z) - 0.5) / len(z))
+    values, first = np.unique(z, return_index=True)
+    return Warping(scaling, values, (values + scores[first]) / 2)
+
+
+def unwarped_of(train: Dataset) -> Warping:
+    """The warping that leaves z as it is."""
+    nothing = np.zeros(1)
+    return Warping(scaling_of(train), nothing, nothing)
