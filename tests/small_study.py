@@ -77,16 +77,25 @@ def study(folder: Path) -> dict[str, Any]:
         (folder / f"{name}.csv").write_text(table(wild_type, seed))
         source = {"reader": "multimep", "files": {"variants": {"path": f"{name}.csv"}}, "wild_type": wild_type}
         datasets[name] = {"group": group, "source": source}
-    quick = {"splits": ["random"], "epochs": 1, "batch_size": 16}
+    quick = {"epochs": 1, "batch_size": 16}
     return {
         "study": "A small study",
         "datasets": datasets,
-        "splits": {"random": {"scheme": "random", "folds": 2}, "low_n": {"scheme": "low_n", "sizes": [6], "seeds": 2}},
+        "splits": {"random": {"scheme": "random", "folds": 2}},
         "methods": {
             "additive": {},
-            "transmep": {"splits": ["random"], "features": "one_hot", "repeats": 5, "alpha_steps": 4, "gamma_steps": 4},
+            "transmep": {"features": "one_hot", "repeats": 5, "alpha_steps": 4, "gamma_steps": 4},
             "fine_tune_together": quick,
             "fine_tune_by_group": {"method": "fine_tune_together", "scope": "group", **quick},
         },
         "evaluation": {"bootstrap": 20},
     }
+
+
+def with_low_n(config: dict[str, Any]) -> dict[str, Any]:
+    """The study with a second split, which `additive` alone is asked about."""
+    split = {"scheme": "low_n", "sizes": [6], "seeds": 2}
+    others = {
+        name: {"splits": ["random"], **values} for name, values in config["methods"].items() if name != "additive"
+    }
+    return config | {"splits": config["splits"] | {"low_n": split}, "methods": {"additive": {}} | others}

@@ -2,13 +2,13 @@
 
 import pytest
 
-from small_study import Workspace, study
+from small_study import Workspace, study, with_low_n
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A whole study, run once; the tests change it one after the other."""
     workspace = Workspace(tmp_path_factory.mktemp("study with a space"))
-    workspace.write(study(workspace.folder))
+    workspace.write(with_low_n(study(workspace.folder)))
     workspace.snakemake()
     return workspace
