@@ -1,10 +1,17 @@
-"""Mean Spearman of methods taught by n random single mutants of a scan and asked about all its other single mutants.
+r"""Mean Spearman of methods taught by n random single mutants of a scan and asked about all its other single mutants.
 
     python benchmarks/low_n.py SCAN.csv.gz ... --methods one_hot_ridge site_gp --seeds 10
 
 Each scan is a CSV (mutant, DMS_score; a column `higher_is_better` is not needed: the scores must rise with fitness)
 with its wild type in SCAN.fasta beside it. Methods that ask a language model cannot be measured here. Coverage: the
 part of the asked variants whose measurement lies within 1.96 `noisy_std` of the mean.
+
+    python benchmarks/low_n.py SCAN.csv.gz ... --others OTHER.csv.gz ... --sizes 12 24 48 --seeds 3 \
+        --methods 'site_gp:{"expectation": false}' site_gp shared_prior_gp
+
+A method may carry its settings as JSON. `shared_prior_gp` learns its prior on the --others alone, each taught by 300
+random rows (all where it has fewer), the same for every scan, size and seed; those of the asked scan's family are left
+out. Differences to it are means over families of scans, with an interval from 10,000 resamples of the families.
 """
 
 import argparse
@@ -12,6 +19,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +28,10 @@ from scipy.stats import spearmanr
 
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
-from multimep.methods import METHODS
+from multimep.families import families
+from multimep.methods import METHODS, Method, Predictor
+from multimep.methods.shared_prior_gp import Lesson, SharedPriorGP, belief_from
+from multimep.methods.site_gp import fitted
 from multimep.mutations import format_genotype, parse
 
 
@@ -49,10 +60,60 @@ def draws(data: Dataset, size: float, seeds: int) -> Iterator[tuple[int, Dataset
         yield seed, data.select(names[order[:n]]), data.select(names[order[n:]])
 
 
-def measure(method: str, settings: dict, train: Dataset, asked: Dataset, seed: int) -> dict[str, float]:
+@dataclass(frozen=True)
+class Informed:
+    """`shared_prior_gp` for one target after another: what the others tell is learnt once."""
+
+    method: SharedPriorGP
+    others: list[Dataset]
+    told: dict[str, Lesson]
+
+    def fit(self, train: list[Dataset], embedder: Embedder, seed: int) -> Predictor:
+        del embedder
+        team = [train[0], *self.others]
+        family = families([one.wild_type for one in team], self.method.identity)
+        of = {one.name: number for one, number in zip(team, family, strict=True)}
+        belief = belief_from(self.told, of, family[0])
+        return fitted(train[0], belief, self.method.selection_rows, self.method.warp, seed)
+
+
+def informed(settings: dict, paths: list[Path]) -> Informed:
+    """Learns from at most 300 random single mutants of each of the others."""
+    if not paths:
+        raise SystemExit("shared_prior_gp is measured with --others: scans of other proteins")
+    method, others = SharedPriorGP(**settings), [next(draws(read(path), 300, 1))[1] for path in paths]
+    told = method.lessons(others, 0)
+    print(f"{len(others)} others of {len(set(families([o.wild_type for o in others], method.identity)))} families")
+    return Informed(method, others, told)
+
+
+def method_of(label: str, arguments: argparse.Namespace) -> Method:
+    """The method of NAME or NAME:JSON."""
+    name, _, text = label.partition(":")
+    settings = json.loads(text) if text else (arguments.settings if name == "site_gp" else {})
+    return informed(settings, arguments.others) if name == "shared_prior_gp" else METHODS[name](**settings)
+
+
+def differences(by_scan: pd.DataFrame, scans: dict[str, str], method: str) -> pd.DataFrame:
+    """Spearman of `method` minus that of each other one: mean over families of scans, 95 % bootstrap, families won."""
+    table = by_scan.pivot_table("spearman", ["size", "scan"], "method")
+    family = dict(zip(scans, families(list(scans.values()), 0.3), strict=True))
+    groups = [table.index.get_level_values("size"), table.index.get_level_values("scan").map(family)]
+    minus = table.rsub(table[method], axis=0).drop(columns=method).groupby(groups).mean()
+    rows = []
+    for other in minus:
+        for size, values in minus[other].groupby(level=0):
+            x = values.to_numpy()
+            means = x[np.random.default_rng(0).integers(0, len(x), (10_000, len(x)))].mean(axis=1)
+            low, high = np.quantile(means, [0.025, 0.975])
+            rows.append((f"{method} - {other}", size, x.mean(), low, high, f"{(x > 0).sum()} of {len(x)}"))
+    return pd.DataFrame(rows, columns=["difference", "size", "mean", "low", "high", "families won"])
+
+
+def measure(method: Method, train: Dataset, asked: Dataset, seed: int) -> dict[str, float]:
     """Rank correlation, coverage of 95 % intervals, seconds of the fit; what is asked has no fitness."""
     start = time.perf_counter()
-    predictor = METHODS[method](**settings).fit([train], Embedder(no_language_model), seed)
+    predictor = method.fit([train], Embedder(no_language_model), seed)
     seconds = time.perf_counter() - start
     found = predictor.predict(asked.variants)
     inside = np.abs(asked.fitness - found.mean) <= 1.96 * found.noisy_std
@@ -62,20 +123,23 @@ def measure(method: str, settings: dict, train: Dataset, asked: Dataset, seed: i
 
 def main(arguments: argparse.Namespace) -> None:
     """Print one table: a row per method and size (means over scans of means over seeds), and one of the scans."""
-    rows = []
+    rows, scans = [], {}
+    methods = {label: method_of(label, arguments) for label in arguments.methods}
     for path in arguments.scans:
         data = read(path)
+        scans[data.name] = data.wild_type
         for size in arguments.sizes:
             for seed, train, asked in draws(data, size, arguments.seeds):
-                for method in arguments.methods:
-                    settings = arguments.settings if method == "site_gp" else {}
-                    found = measure(method, settings, train, asked, seed)
-                    rows.append({"scan": data.name, "method": method, "size": size, "seed": seed, **found})
+                for label, method in methods.items():
+                    found = measure(method, train, asked, seed)
+                    rows.append({"scan": data.name, "method": label, "size": size, "seed": seed, **found})
         print(f"{data.name}: {len(data)} single mutants", file=sys.stderr, flush=True)
     table = pd.DataFrame(rows)
     by_scan = table.groupby(["method", "size", "scan"])[["spearman", "coverage", "seconds"]].mean()
     print(by_scan.groupby(["method", "size"]).mean().round(3).to_string())
     print(by_scan.pivot_table("spearman", "scan", ["method", "size"]).round(3).to_string())
+    if "shared_prior_gp" in methods and len(methods) > 1:
+        print(differences(by_scan, scans, "shared_prior_gp").round(3).to_string(index=False))
     if arguments.output:
         table.to_csv(arguments.output, index=False)
 
@@ -84,6 +148,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scans", nargs="+", type=Path)
     parser.add_argument("--methods", nargs="+", default=["one_hot_ridge", "site_gp"])
+    parser.add_argument("--others", nargs="+", type=Path, default=[], help="scans that teach shared_prior_gp")
     parser.add_argument("--sizes", nargs="+", type=float, default=[24, 48, 96, 240])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--settings", type=json.loads, default={}, help="of site_gp, as JSON")

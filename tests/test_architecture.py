@@ -16,11 +16,11 @@ ORDER = (
     "costs", "cluster", "layout", "forecast", "accounting", "progress", "paths", "mutations", "dataset",
     "downloads", "interruption", "simulation", "readers.faults", "readers.measurements", "readers.reader",
     "readers.table", "readers.lineage", "sources", "splits", "checkpoints", "language_model", "corpus",
-    "pretraining", "embeddings", "embedder", "predictions", "gaussian_process", "ridge", "substitutions", "evidence",
-    "site_kernel", "training_run",
+    "pretraining", "embeddings", "embedder", "predictions", "gaussian_process", "ridge", "substitutions", "families",
+    "evidence", "site_kernel", "training_run",
     "fine_tuning", "methods.method", "methods.scaling", "methods.blocks", "methods.features", "methods.ridge_state",
     "methods.warping", "methods.kernel_predictor", "methods.additive", "methods.one_hot_ridge", "methods.site_gp",
-    "methods.zero_shot", "methods.embedding_gp", "methods.transmep", "methods.fine_tune",
+    "methods.shared_prior_gp", "methods.zero_shot", "methods.embedding_gp", "methods.transmep", "methods.fine_tune",
     "methods.fine_tune_together", "methods",
     "methods.predictor_file", "finished_folds", "cross_prediction", "candidates", "metrics", "comparisons",
     "drawing", "figures", "tables", "findings", "report", "settings", "chosen_model", "prediction_job", "lanes",
@@ -102,7 +102,7 @@ def test_the_rules_import_nothing_of_multimep_but_its_version_and_its_light_room
 def test_a_command_that_needs_no_language_model_does_not_import_torch(command):
     rooms = {"dataset": "sources", "split": "splits", "predict": "chosen_model, cross_prediction"}
     code = f"import sys; from multimep import settings, {rooms.get(command, 'metrics, study_report')}"
-    names = "additive", "one_hot_ridge", "site_gp", "zero_shot", "embedding_gp", "transmep"
+    names = "additive", "one_hot_ridge", "site_gp", "shared_prior_gp", "zero_shot", "embedding_gp", "transmep"
     methods = f"from multimep.methods import METHODS; [METHODS[name] for name in {names}]"
     assert run(f"{code}; {methods}; print('torch' in sys.modules)") == "False\n"
 

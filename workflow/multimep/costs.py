@@ -8,7 +8,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 CORE = 5e10
@@ -157,6 +157,11 @@ def _site_gp(work: Work) -> float:
     return steps + sum(5 * n**3 / 3 + 3e3 * n * (n + m) + 5 * n**2 * m for n, m in work.folds)
 
 
+def _shared_prior_gp(work: Work) -> float:
+    # hyperparameters twice, under the weak prior and under that of the others
+    return 2 * _site_gp(replace(work, settings={"selection_rows": 300, **work.settings}))
+
+
 def _transmep(work: Work) -> float:
     # for each length scale a decomposition of 10 n^3, and for each holdout and noise small solves: at a thirtieth of
     # the rate of matrix products
@@ -203,6 +208,7 @@ PRICES: Mapping[str, Price] = {
     "additive": Price(_ridge, _indicator_memory),
     "one_hot_ridge": Price(_ridge, _ridge_memory),
     "site_gp": Price(_site_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
+    "shared_prior_gp": Price(_shared_prior_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),
     "embedding_gp": Price(_gaussian_process, _gaussian_process_memory),
     "transmep": Price(_transmep, _transmep_memory),

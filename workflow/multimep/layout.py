@@ -10,7 +10,7 @@ from typing import Any
 
 Config = Mapping[str, Any]
 
-JOINT = ("fine_tune_together",)
+JOINT = ("shared_prior_gp", "fine_tune_together")
 """Entries of METHODS that fit several datasets at once; a test holds it against the classes."""
 
 

@@ -3,13 +3,13 @@
 f(x) = f_0 + sum_{m in x} g(m): a variant is the sum of its mutations, so k(x, x') sums over pairs of mutations. Between
 two mutations m = (i, a -> b) and m' = (i', a' -> b')
     k(m, m') = sum_t s_t h_t(i - i') exp(-sum_k c_tk D_k(m, m')) + s_l phi(m).phi(m')
-with D the separation |i - i'| and the dissimilarities of a and a' and of b and b', h_t 1, or [i = i'], or
-(1 + cos(2 pi (i - i') / 3.6)) / 2 for the two faces of a helix. Each factor is positive
+with phi.phi' = sum_ab phi_a M_ab phi'_b, D the separation |i - i'| and the dissimilarities of a and a' and of b and b',
+h_t 1, or [i = i'], or (1 + cos(2 pi (i - i') / 3.6)) / 2 for the two faces of a helix. Each factor is positive
 semi-definite, hence all products and sums of them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from multimep.dataset import Variants
 from multimep.evidence import Prior, Pullback
 from multimep.mutations import AMINO_ACIDS, Mutation
-from multimep.substitutions import DISSIMILARITY, features, surroundings
+from multimep.substitutions import DISSIMILARITY, FEATURES, features, surroundings
 
 _INDEX = {letter: index for index, letter in enumerate(AMINO_ACIDS)}
 
@@ -82,6 +82,10 @@ def prior() -> Prior:
     return Prior(np.array(medians), np.array(spreads))
 
 
+UNMIXED: Float[np.ndarray, "6 6"] = np.eye(len(FEATURES))
+"""M of features whose slopes vary alike and independently."""
+
+
 @dataclass(frozen=True)
 class Mutations:
     """Variants as rows over their distinct mutations.
@@ -91,6 +95,7 @@ class Mutations:
         references, substitutes: its residues as indices into AMINO_ACIDS, shape (m,).
         around: hydropathy around its site, shape (m,).
         incidence: Z, `unit` where variant n carries mutation m, shape (n, m), sparse.
+        mixing: M, how the slopes of the features vary together, positive semi-definite, shape (6, 6).
     """
 
     sites: Int[np.ndarray, "m"]
@@ -98,6 +103,7 @@ class Mutations:
     substitutes: Int[np.ndarray, "m"]
     around: Float[np.ndarray, "m"]
     incidence: csr_array
+    mixing: Float[np.ndarray, "6 6"] = field(default_factory=lambda: UNMIXED)
 
     @property
     def features(self) -> Float[np.ndarray, "m 6"]:
@@ -105,7 +111,7 @@ class Mutations:
         return features(self.references, self.substitutes, self.around)
 
 
-def mutations_of(variants: Variants, unit: float) -> Mutations:
+def mutations_of(variants: Variants, unit: float, mixing: Float[np.ndarray, "6 6"] = UNMIXED) -> Mutations:
     """The distinct mutations of the variants, sorted; `unit` weighs each so that a typical variant has variance 1."""
     distinct = sorted({mutation for genotype in variants.genotypes for mutation in genotype})
     column = {mutation: index for index, mutation in enumerate(distinct)}
@@ -113,7 +119,7 @@ def mutations_of(variants: Variants, unit: float) -> Mutations:
     rows, columns = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     incidence = csr_array((np.full(len(pairs), unit), (rows, columns)), shape=(len(variants), len(distinct)))
     sites, references, substitutes = _columns(distinct)
-    return Mutations(sites, references, substitutes, surroundings(variants.wild_type)[sites - 1], incidence)
+    return Mutations(sites, references, substitutes, surroundings(variants.wild_type)[sites - 1], incidence, mixing)
 
 
 def _columns(mutations: Sequence[Mutation]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -139,7 +145,7 @@ def measures(left: Mutations, right: Mutations) -> Measures:
         "facing": (1 + np.cos(2 * np.pi * separation / PITCH)) / 2,
         "reference": DISSIMILARITY[np.ix_(left.references, right.references)],
         "substitute": DISSIMILARITY[np.ix_(left.substitutes, right.substitutes)],
-        "product": left.features @ right.features.T,
+        "product": left.features @ left.mixing @ right.features.T,
     }
 
 

@@ -1,17 +1,17 @@
 """site_gp: a Gaussian process over mutations - their sites and residues - without language model or alignment."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from multimep import site_kernel
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
-from multimep.evidence import maximise
+from multimep.evidence import Prior, maximise
 from multimep.gaussian_process import SMALLEST_VARIANCE
 from multimep.methods.blocks import MeanAndVariance, in_blocks
 from multimep.methods.method import FitError, State, only
@@ -25,6 +25,21 @@ EXPECTED: Float[np.ndarray, "6"] = np.array([0.0, 0.25, -0.125, -0.25, -0.25, -0
 exchanges are milder; hydrophobic and aromatic residues are buried, and so is what stands among hydrophobic ones;
 proline breaks the fold. Rounded from a regression on twenty scans of proteins other than those on which
 benchmarks/low_n.py is reported."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is held of a protein before its first measurement.
+
+    Attributes:
+        prior: of the hyperparameters.
+        slopes: expected ones of the features, in standard deviations of the fitness (higher is better), shape (6,).
+        mixing: how slopes vary together around them, in units of `linear.variance`, shape (6, 6).
+    """
+
+    prior: Prior
+    slopes: Float[np.ndarray, "6"]
+    mixing: Float[np.ndarray, "6 6"] = field(default_factory=lambda: site_kernel.UNMIXED)
 
 
 @dataclass(frozen=True)
@@ -53,27 +68,13 @@ class SiteGP:
     def fit(self, train: Sequence[Dataset], embedder: Embedder, seed: int) -> "SiteGPPredictor":
         """Choose hyperparameters, then condition on every row."""
         del embedder
-        given = only(train)
-        data = given.select(sorted(given.variants.mutants))  # the same sums in the same order whatever the order given
-        scale = warping_of(data) if self.warp else unwarped_of(data)
-        targets, unit = scale.apply(data.fitness), site_kernel.unit_of(data.variants)
-        slopes = self._slopes(data.higher_is_better, targets)
-        chosen = np.sort(np.random.default_rng(seed).permutation(len(data))[: self.selection_rows])
-        rows = mutations_of(data.variants.select(data.variants.mutants[row] for row in chosen), unit)
-        theta = maximise(site_covariance(rows), targets[chosen] - _expected(rows, slopes), site_kernel.prior())
-        return _conditioned(data.variants, targets, theta, slopes, unit, scale)
-
-    def _slopes(self, higher_is_better: bool, targets: Float[np.ndarray, "n"]) -> Float[np.ndarray, "6"]:
-        # in units of the fitness's own standard deviation, which is 0 where all rows are equal
-        return EXPECTED * self.expectation * (1 if higher_is_better else -1) * float(np.std(targets, ddof=1))
+        belief = Belief(site_kernel.prior(), EXPECTED * self.expectation)
+        return fitted(only(train), belief, self.selection_rows, self.warp, seed)
 
     def restore(self, state: State, embedder: Embedder) -> "SiteGPPredictor":
         """The predictor whose state this is; the factorisation is made again."""
         del embedder
-        arrays, facts = state.arrays, state.facts
-        variants = Variants(facts["dataset"], facts["wild_type"], tuple(facts["mutants"]))
-        scale = Warping(Scaling(**facts["scaling"]), arrays["values"], arrays["warped"])
-        return _conditioned(variants, arrays["targets"], arrays["theta"], arrays["slopes"], facts["unit"], scale)
+        return restored(state)
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class SiteGPPredictor:
         targets: their fitness on that scale, shape (n,).
         theta: logarithms of the hyperparameters, in the order of site_kernel.NAMES.
         slopes: of the expected mean, in standardised units.
+        mixing: how slopes vary together around them.
         unit: weight of one mutation.
         scale: of the targets.
         mutations: of the training variants.
@@ -96,6 +98,7 @@ class SiteGPPredictor:
     targets: Float[np.ndarray, "n"]
     theta: Float[np.ndarray, "k"]
     slopes: Float[np.ndarray, "6"]
+    mixing: Float[np.ndarray, "6 6"]
     unit: float
     scale: Warping
     mutations: Mutations
@@ -109,7 +112,7 @@ class SiteGPPredictor:
 
     def _predict_block(self, variants: Variants) -> MeanAndVariance:
         # mean = m(x) + k A^-1 (y - m),  variance = k(x, x) - |L^-1 k|^2
-        asked = mutations_of(variants, self.unit)
+        asked = mutations_of(variants, self.unit, self.mixing)
         cross = kernel(asked, self.mutations, self.theta)
         half = solve_triangular(self.factor, cross.T, lower=True)
         prior = variances(asked, self.theta)
@@ -125,7 +128,7 @@ class SiteGPPredictor:
             "unit": self.unit,
             "scaling": asdict(self.scale.scaling),
         }
-        arrays = {"targets": self.targets, "theta": self.theta, "slopes": self.slopes}
+        arrays = {"targets": self.targets, "theta": self.theta, "slopes": self.slopes, "mixing": self.mixing}
         return State({**arrays, "values": self.scale.values, "warped": self.scale.warped}, facts)
 
 
@@ -134,15 +137,49 @@ def _expected(rows: Mutations, slopes: Float[np.ndarray, "6"]) -> Float[np.ndarr
     return np.asarray(rows.incidence @ (rows.features @ slopes))
 
 
+def lesson(given: Dataset, warp: bool) -> tuple[Dataset, Warping, Float[np.ndarray, "n"]]:
+    """The rows sorted, so that sums are the same whatever the order given; their scale; their targets on it."""
+    data = given.select(sorted(given.variants.mutants))
+    scale = warping_of(data) if warp else unwarped_of(data)
+    return data, scale, scale.apply(data.fitness)
+
+
+def selection(rows: int, most: int, seed: int) -> Int[np.ndarray, "k"]:
+    """At most so many of the rows, drawn with the seed, rising."""
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:most])
+
+
+def fitted(given: Dataset, belief: Belief, selection_rows: int, warp: bool, seed: int) -> SiteGPPredictor:
+    """The posterior of one dataset under a belief; raises FitError for fewer than three rows."""
+    data, scale, targets = lesson(given, warp)
+    unit = site_kernel.unit_of(data.variants)
+    # in units of the fitness's own standard deviation, which is 0 where all rows are equal
+    slopes = belief.slopes * (1 if data.higher_is_better else -1) * float(np.std(targets, ddof=1))
+    chosen = selection(len(data), selection_rows, seed)
+    rows = mutations_of(data.variants.select(data.variants.mutants[row] for row in chosen), unit, belief.mixing)
+    theta = maximise(site_covariance(rows), targets[chosen] - _expected(rows, slopes), belief.prior)
+    return _conditioned(data.variants, targets, theta, slopes, belief.mixing, unit, scale)
+
+
+def restored(state: State) -> SiteGPPredictor:
+    """The predictor whose state this is."""
+    arrays, facts = state.arrays, state.facts
+    variants = Variants(facts["dataset"], facts["wild_type"], tuple(facts["mutants"]))
+    scale = Warping(Scaling(**facts["scaling"]), arrays["values"], arrays["warped"])
+    targets, theta, slopes, mixing = (arrays[name] for name in ("targets", "theta", "slopes", "mixing"))
+    return _conditioned(variants, targets, theta, slopes, mixing, facts["unit"], scale)
+
+
 def _conditioned(
     variants: Variants,
     targets: Float[np.ndarray, "n"],
     theta: Float[np.ndarray, "k"],
     slopes: Float[np.ndarray, "6"],
+    mixing: Float[np.ndarray, "6 6"],
     unit: float,
     scale: Warping,
 ) -> SiteGPPredictor:
-    rows = mutations_of(variants, unit)
+    rows = mutations_of(variants, unit, mixing)
     factor = cholesky(kernel(rows, rows, theta) + noise_of(theta) * np.eye(len(targets)), lower=True)
     weights = cho_solve((factor, True), targets - _expected(rows, slopes))
-    return SiteGPPredictor(variants, targets, theta, slopes, unit, scale, rows, factor, weights)
+    return SiteGPPredictor(variants, targets, theta, slopes, mixing, unit, scale, rows, factor, weights)
