@@ -110,8 +110,7 @@ class Account:
 
     def money(self, usage: Usage) -> float:
         """What GPU-hours and core-hours cost at the site's prices, in its currency."""
-        gpu_price, core_price = self.cluster.price_per_gpu_hour, self.cluster.price_per_core_hour
-        return (usage.gpu_seconds * gpu_price + usage.core_seconds * core_price) / 3600
+        return forecast.price(usage.gpu_seconds / 3600, usage.core_seconds / 3600, self.cluster)
 
     @property
     def gaps(self) -> tuple[str, ...]:

@@ -4,19 +4,18 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from multimep import __version__, settings
 from multimep.embedder import Embedder, EmbedderError
 from multimep.embeddings import open_store
+from multimep.layout import RUN_BY
 from multimep.settings import LanguageModelSettings
 
 if TYPE_CHECKING:  # imported where it is loaded: most commands find all they ask for in the stores
     from multimep.language_model import LanguageModel
 
 OPTION = "--language-model"
-RUN_BY = ("device", "batch_size", "directory")
-"""Settings that say how a model is run, and change no result."""
 HOW = "MULTIMEP_LANGUAGE_MODEL"
 """Environment variable with those of RUN_BY as JSON. The rules put them there and not into the command, for what stands
 in a command reruns its job when it changes."""
@@ -42,15 +41,21 @@ def load(text: str, mirror: str, cache: Path) -> "LanguageModel":
     from multimep import language_model
 
     chosen = words(text)
-    return language_model.load(
-        chosen.name,
-        directory=Path(chosen.directory) if chosen.directory else None,
-        cache=cache,
-        mirror=mirror or None,
-        sha256=chosen.sha256,
-        precision=chosen.precision,
-        device=chosen.device,
-    )
+    place = _place(chosen, mirror, cache)
+    return language_model.load(chosen.name, **place, precision=chosen.precision, device=chosen.device)
+
+
+class _Place(TypedDict):
+    directory: Path | None
+    cache: Path
+    mirror: str | None
+    sha256: str | None
+
+
+def _place(chosen: LanguageModelSettings, mirror: str, cache: Path) -> _Place:
+    """Where the checkpoint is looked for, and its hash."""
+    directory = Path(chosen.directory) if chosen.directory else None
+    return {"directory": directory, "cache": cache, "mirror": mirror or None, "sha256": chosen.sha256}
 
 
 Loader = Callable[[str, str, Path], "LanguageModel"]
@@ -75,13 +80,7 @@ def record(text: str, mirror: str, cache: Path) -> dict[str, str | int]:
     from multimep import checkpoints, language_model
 
     chosen = words(text)
-    directory = Path(chosen.directory) if chosen.directory else None
-    if chosen.name == "mini":
-        path, expected = language_model.MINI, chosen.sha256
-    else:
-        path, expected = checkpoints.locate(
-            chosen.name, directory=directory, cache=cache, mirror=mirror or None, sha256=chosen.sha256
-        )
+    path, expected = language_model.locate(chosen.name, **_place(chosen, mirror, cache))
     known = checkpoints.CHECKPOINTS.get(chosen.name)
     if known is not None:  # what is published need not be read: several GB on a login node
         found, sizes = checkpoints.verified(path, expected), (known.parameters, known.layers, known.width)

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from multimep import cluster_commands, language_model_commands, paths
+from multimep import cluster_commands, is_refusal, language_model_commands, paths
 from multimep.interruption import Interrupted
 from multimep.options import Cache, Checkpoints, Configuration, Language, Mirror, Output, Results, Seed, Settings, Table
 
@@ -32,7 +32,7 @@ def main() -> None:
     except OSError as error:
         _stop(f"{error.filename2 or error.filename}: {error.strerror}" if error.filename else str(error), error)
     except ValueError as error:
-        if not type(error).__module__.startswith("multimep."):
+        if not is_refusal(error):
             raise
         _stop(str(error), error)
 
@@ -236,9 +236,8 @@ def report(
     from multimep import settings as studies
     from multimep.study_report import write_report
 
-    text = studies.text_of(config)
+    text, values = studies.read_configuration(config)
     paths.check([], [output])
-    values = studies.parse(text, "--config" if text == config else config)
     cluster = {**studies.parse(site, "--site"), **values.get("cluster", {})}
     study = studies.study({**values, "cluster": cluster})
     write_report(study, text, results, benchmarks or results / "benchmarks", output)

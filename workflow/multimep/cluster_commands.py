@@ -29,9 +29,8 @@ def plan(
     from multimep import settings as studies
     from multimep.cluster import Cluster
 
-    text = studies.text_of(config)
+    _, values = studies.read_configuration(config)
     paths.check([], [output])
-    values = studies.parse(text, "--config" if text == config else config)
     studies.study(values)
     past = list(forecast.past(values, results, results / "benchmarks"))
     factors = costs.calibrated(past, gpus=bool(values.get("cluster", {}).get("gres")))
@@ -92,8 +91,7 @@ def status(
     from multimep import progress
     from multimep import settings as studies
 
-    text = studies.text_of(config)
-    values = studies.parse(text, "--config" if text == config else config)
+    _, values = studies.read_configuration(config)
     studies.study(values)
     folders = [Path.cwd(), results.resolve().parent]
     typer.echo(progress.status(values, results, results / "benchmarks", folders))

@@ -4,9 +4,10 @@ Imports nothing but the standard library and its light neighbours, for a dry run
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from multimep import costs, layout
 from multimep.cluster import Cluster
@@ -33,12 +34,17 @@ class Forecast:
     def sentence(self, cluster: Cluster) -> str:
         """The forecast in words, with its price and energy at this site."""
         left = f" ({self.unknown} of them not foreseeable before their splits are made)" if self.unknown else ""
-        money = self.gpu_hours * cluster.price_per_gpu_hour + self.core_hours * cluster.price_per_core_hour
+        money = price(self.gpu_hours, self.core_hours, cluster)
         paid = f", {money:.2f} {cluster.currency}" if money else ""
         return (
             f"{self.jobs} cross-predictions to do{left}: about {self.gpu_hours:.2f} GPU-hours and "
             f"{self.core_hours:.2f} core-hours{paid}, {energy(self.gpu_hours, self.core_hours, cluster):.2f} kWh"
         )
+
+
+def price(gpu_hours: float, core_hours: float, cluster: Cluster) -> float:
+    """What hours of GPUs, and of cores of jobs without a GPU, cost at the site's prices."""
+    return gpu_hours * cluster.price_per_gpu_hour + core_hours * cluster.price_per_core_hour
 
 
 def energy(gpu_hours: float, core_hours: float, cluster: Cluster) -> float:
@@ -63,10 +69,22 @@ def work(config: Config, results: Path, job: Job) -> Work | None:
     model = results / "checkpoint.json"
     if not all(path.exists() for path in (*records, *splits, model)):
         return None
-    folds = tuple(fold for path in splits for fold in costs.read_folds(str(path)))
-    length = max(costs.read_size(str(path))[1] for path in records)
-    settings = layout.settings_of(config, job.label)
-    return Work(layout.method_of(config, job.label), folds, length, costs.read_model(str(model)), settings)
+    method, settings = layout.method_of(config, job.label), layout.settings_of(config, job.label)
+    return read_work(method, settings, list(map(str, records)), list(map(str, splits)), str(model))
+
+
+def read_work(
+    method: str,
+    settings: Mapping[str, Any],
+    records: Sequence[str],
+    splits: Sequence[str] = (),
+    model: str | None = None,
+) -> Work:
+    """The sizes of a job from its inputs: records of datasets, splits (without any, all variants are asked), model."""
+    sizes = [costs.read_size(path) for path in records]
+    folds = [fold for path in splits for fold in costs.read_folds(path)] or [(0, sum(rows for rows, _ in sizes))]
+    length = max(length for _, length in sizes)
+    return Work(method, tuple(folds), length, costs.read_model(model) if model else costs.NONE, settings)
 
 
 def missing(config: Config, results: Path) -> Iterator[Job]:

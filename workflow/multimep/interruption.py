@@ -13,10 +13,9 @@ import dataclasses
 import hashlib
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -42,6 +41,11 @@ class _Watch:
     requested: bool = False
     placed: list[Path] = dataclasses.field(default_factory=list)
 
+    def note(self, number: int) -> None:
+        """Remember that a signal asked to stop."""
+        del number
+        self.requested = True
+
 
 _WATCHES: list[_Watch] = []  # the innermost last
 
@@ -63,7 +67,7 @@ def watch(folder: Path | None, context: str = "") -> Iterator[None]:
     state = _Watch(folder, context, requested())
     _WATCHES.append(state)
     try:
-        with _handled(state):
+        with handled(state.note):
             yield
             _remove(state.placed)
     finally:
@@ -73,18 +77,15 @@ def watch(folder: Path | None, context: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def _handled(state: _Watch) -> Iterator[None]:
-    def note(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        state.requested = True
-
+def handled(handler: Callable[[int], object]) -> Iterator[None]:
+    """Let `handler` have SIGTERM and SIGUSR1 until the block ends; in another thread than the main one it gets none."""
     in_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, note) for number in SIGNALS if in_main}
+    before = {number: signal.signal(number, lambda caught, _: handler(caught)) for number in SIGNALS if in_main}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not installed from Python
+        for number, old in before.items():
+            signal.signal(number, signal.SIG_DFL if old is None else old)  # None: not installed from Python
 
 
 def folder() -> Path | None:

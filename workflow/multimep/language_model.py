@@ -192,6 +192,15 @@ def _check_sequences(sequences: Sequence[str]) -> None:
         check_residues(sequence)
 
 
+def locate(
+    name: str, *, directory: Path | None, cache: Path | None, mirror: str | None, sha256: str | None
+) -> tuple[Path, str | None]:
+    """The file of ``mini``, a published checkpoint or a path, and the sha256 it must have; see `checkpoints.locate`."""
+    if name == "mini":
+        return MINI, sha256
+    return checkpoints.locate(name, directory=directory, cache=cache, mirror=mirror, sha256=sha256)
+
+
 def load(
     name: str,
     *,
@@ -208,10 +217,7 @@ def load(
     time where the processor has it. Raises CheckpointError with the remedy.
     """
     device = _device(device)
-    if name == "mini":
-        path, expected = MINI, sha256
-    else:
-        path, expected = checkpoints.locate(name, directory=directory, cache=cache, mirror=mirror, sha256=sha256)
+    path, expected = locate(name, directory=directory, cache=cache, mirror=mirror, sha256=sha256)
     model, found = checkpoints.read(path, expected)
     return LanguageModel(name, found, model.to(device), precision, device)
 

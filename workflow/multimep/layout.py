@@ -10,6 +10,12 @@ from typing import Any
 
 Config = Mapping[str, Any]
 
+STAMP = "stamp.json"
+"""The file that says that a unit of a shard is whole, in the unit's folder under ahead/."""
+
+RUN_BY = ("device", "batch_size", "directory")
+"""Settings of a language model that say how it is run, and change no result."""
+
 JOINT = ("shared_prior_gp", "fine_tune_together")
 """Entries of METHODS that fit several datasets at once; a test holds it against the classes."""
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
+COLUMN = {letter: index for index, letter in enumerate(AMINO_ACIDS)}  # in every table over amino acids
 WILD_TYPE = "WT"
 
 _MUTATION = re.compile(r"([A-Z])(\d+)([A-Z])")

@@ -149,7 +149,7 @@ def rest(config: Config, results: Path, queue: Queue) -> Rest:
 
 def _ahead(results: Path, job: Job) -> Path:
     # the stamp that a shard writes when a unit is finished
-    return results / "ahead" / job.split / job.label / job.team / "stamp.json"
+    return results / "ahead" / job.split / job.label / job.team / layout.STAMP
 
 
 def _read_json(path: Path, otherwise: Any) -> Any:

@@ -133,6 +133,12 @@ def text_of(given: str) -> str:
     return read_text(Path(given))
 
 
+def read_configuration(given: str) -> tuple[str, Mapping[str, Any]]:
+    """The text and the values of a configuration given as --config: a file's name, or JSON."""
+    text = text_of(given)
+    return text, parse(text, "--config" if text == given else given)
+
+
 def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     """The frozen dataclass `kind` from plain values; raises SettingsError for unknown keys and wrong types."""
     faults = list(_unknown(kind, values, where))

@@ -5,24 +5,21 @@ A shard that is tried again takes up after the last of them, and `collect` puts 
 """
 
 import functools
-import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-from multimep import chosen_model, interruption
+from multimep import chosen_model, interruption, is_refusal
 from multimep.dataset import write_whole
+from multimep.downloads import checksum
+from multimep.layout import STAMP
 from multimep.planning import Plan, Unit
 from multimep.prediction_job import PredictionJob
-
-STAMP = "stamp.json"
 
 
 class ShardError(ValueError):
@@ -52,12 +49,9 @@ class Workshop:
 
     def stamp(self, unit: Unit) -> str:
         """The sha256 of all that decides a unit's predictions: its inputs' content, its settings, the version."""
-        digest = hashlib.sha256(chosen_model.identity(self.plan.language_model).encode())
-        decided = [unit.method, dict(unit.settings), self.plan.seed, list(unit.outputs)]
-        digest.update(json.dumps(decided, sort_keys=True).encode())
-        for path in (*unit.tables, *unit.splits):
-            digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
-        return digest.hexdigest()
+        inputs = [checksum(Path(path)) for path in (*unit.tables, *unit.splits)]
+        decided = unit.method, json.dumps(dict(unit.settings), sort_keys=True), self.plan.seed, list(unit.outputs)
+        return interruption.fingerprint(chosen_model.identity(self.plan.language_model), *decided, inputs)
 
     def is_finished(self, unit: Unit) -> bool:
         """Whether a unit was made from the inputs as they are now."""
@@ -88,7 +82,7 @@ class Workshop:
         try:
             self.make(unit, loader)
         except ValueError as error:
-            if not type(error).__module__.startswith("multimep."):
+            if not is_refusal(error):
                 raise
             return [f"{unit.name}: {error}"]
         sys.stdout.write(f"{unit.name} is done\n")
@@ -126,17 +120,12 @@ def run_workers(commands: Sequence[Sequence[str]], gpus: int) -> int:
         for lane, command in enumerate(commands)
     ]
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        del frame
+    def pass_on(number: int) -> None:
         for worker in workers:
             worker.send_signal(number)
 
-    before = {number: signal.signal(number, pass_on) for number in interruption.SIGNALS}
-    try:
+    with interruption.handled(pass_on):
         return max(abs(worker.wait()) for worker in workers)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _visible(lane: int, gpus: int) -> dict[str, str]:

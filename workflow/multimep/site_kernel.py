@@ -17,10 +17,8 @@ from scipy.sparse import csr_array
 
 from multimep.dataset import Variants
 from multimep.evidence import Prior, Pullback
-from multimep.mutations import AMINO_ACIDS, Mutation
+from multimep.mutations import COLUMN, Mutation
 from multimep.substitutions import DISSIMILARITY, FEATURES, features, surroundings
-
-_INDEX = {letter: index for index, letter in enumerate(AMINO_ACIDS)}
 
 
 @dataclass(frozen=True)
@@ -123,7 +121,7 @@ def mutations_of(variants: Variants, unit: float, mixing: Float[np.ndarray, "6 6
 
 
 def _columns(mutations: Sequence[Mutation]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rows = [(one.position, _INDEX[one.reference], _INDEX[one.substitute]) for one in mutations]
+    rows = [(one.position, COLUMN[one.reference], COLUMN[one.substitute]) for one in mutations]
     sites, references, substitutes = np.array(rows, dtype=np.int64).reshape(-1, 3).T
     return sites, references, substitutes
 

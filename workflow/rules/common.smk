@@ -27,11 +27,10 @@ RESULTS = Path(config.get("pathvars", {}).get("results", "results"))
 ELSEWHERE = ("cluster", "mirror", "cache")
 # How a language model is run changes no result: like the addresses of files it stands in the environment, not in
 # params, and reruns nothing.
-HOW = ("device", "batch_size", "directory")
 CHOSEN = {
     key: value
     for key, value in config.get("language_model", {}).items()
-    if key not in HOW
+    if key not in layout.RUN_BY
 }
 LANGUAGE_MODEL = json.dumps(CHOSEN, sort_keys=True)
 # What of the configuration decides results.
@@ -51,7 +50,7 @@ ENVIRONMENT = {
         {
             key: value
             for key, value in config.get("language_model", {}).items()
-            if key in HOW
+            if key in layout.RUN_BY
         }
     ),
     "OMP_WAIT_POLICY": "PASSIVE",  # idle threads sleep; 2.7 times slower without, on shared cores

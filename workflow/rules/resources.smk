@@ -12,6 +12,11 @@ CALIBRATION = RESULTS / "calibration.json"
 FACTORS = json.loads(CALIBRATION.read_text()) if CALIBRATION.exists() else {}
 
 
+def of_site(on_gpu, key, other=None):
+    """A resource in the site's own words: one setting for jobs on a GPU, another or none for the others."""
+    return lambda wildcards: CLUSTER.get(key if on_gpu(wildcards) else other) or None
+
+
 def asks(label=None):
     """The resources of a rule's jobs: a station's, or of the method of this label (of the wildcard if none is given)."""
 
@@ -21,11 +26,6 @@ def asks(label=None):
     def on_gpu(wildcards):
         return (
             bool(CLUSTER.get("gres")) and costs.PRICES[priced(labelled(wildcards))].gpu
-        )
-
-    def site(key, other=None):
-        return (
-            lambda wildcards: CLUSTER.get(key if on_gpu(wildcards) else other) or None
         )
 
     def megabytes(wildcards, input, attempt):
@@ -39,9 +39,9 @@ def asks(label=None):
     return {
         "mem_mb": megabytes,
         "runtime": minutes,
-        "gres": site("gres"),
-        "slurm_partition": site("gpu_partition", "partition"),
-        "cpus_per_task": site("cores_per_gpu"),
+        "gres": of_site(on_gpu, "gres"),
+        "slurm_partition": of_site(on_gpu, "gpu_partition", "partition"),
+        "cpus_per_task": of_site(on_gpu, "cores_per_gpu"),
     }
 
 
@@ -67,15 +67,14 @@ def several(paths):
 
 def cost(label, input):
     """What a job on these inputs is predicted to take."""
-    sizes = [costs.read_size(record) for record in several(input.records)]
-    folds = (
-        [fold for split in several(input.splits) for fold in costs.read_folds(split)]
-        if label in config["methods"]
-        else [(0, sum(variants for variants, _ in sizes))]
+    splits = several(input.splits) if label in config["methods"] else []
+    work = forecast.read_work(
+        priced(label),
+        settings_of(label),
+        several(input.records),
+        splits,
+        input.get("model"),
     )
-    model = costs.read_model(input.model) if input.get("model") else costs.NONE
-    longest = max(length for _, length in sizes)
-    work = costs.Work(priced(label), tuple(folds), longest, model, settings_of(label))
     return costs.predict(work, gpus=bool(CLUSTER.get("gres")), factors=FACTORS)
 
 
@@ -93,11 +92,6 @@ def shard_asks():
 
     def alike(wildcards):
         return [one for one in PLAN["shards"] if one["gpu"] == is_gpu(wildcards)]
-
-    def site(key, other=None):
-        return (
-            lambda wildcards: CLUSTER.get(key if is_gpu(wildcards) else other) or None
-        )
 
     def minutes(wildcards, attempt):
         longest = max(one["seconds"] for one in alike(wildcards))
@@ -119,8 +113,8 @@ def shard_asks():
     return {
         "mem_mb": megabytes,
         "runtime": minutes,
-        "gres": site("gres"),
-        "slurm_partition": site("gpu_partition", "partition"),
+        "gres": of_site(is_gpu, "gres"),
+        "slurm_partition": of_site(is_gpu, "gpu_partition", "partition"),
         "cpus_per_task": processors,
     }
 

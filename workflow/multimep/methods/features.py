@@ -7,11 +7,9 @@ from jaxtyping import Float
 
 from multimep.dataset import Variants
 from multimep.embedder import Embedder
-from multimep.mutations import AMINO_ACIDS
+from multimep.mutations import AMINO_ACIDS, COLUMN
 
 Features = Callable[[Variants, Embedder], Float[np.ndarray, "n d"]]
-
-_INDEX = {letter: index for index, letter in enumerate(AMINO_ACIDS)}
 
 
 def pooled(variants: Variants, embedder: Embedder) -> Float[np.ndarray, "n width"]:
@@ -27,7 +25,7 @@ def flattened(variants: Variants, embedder: Embedder) -> Float[np.ndarray, "n d"
 def one_hot(variants: Variants, embedder: Embedder) -> Float[np.ndarray, "n d"]:
     """One indicator per position and amino acid; needs no language model; d = length x 20."""
     del embedder
-    letters = np.array([[_INDEX[letter] for letter in sequence] for sequence in variants.sequences], dtype=np.int64)
+    letters = np.array([[COLUMN[letter] for letter in sequence] for sequence in variants.sequences], dtype=np.int64)
     return np.eye(len(AMINO_ACIDS), dtype=np.float32)[letters].reshape(len(variants), -1)
 
 

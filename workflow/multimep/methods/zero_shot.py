@@ -10,7 +10,7 @@ from jaxtyping import Float
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.methods.method import State, only
-from multimep.mutations import AMINO_ACIDS, Genotype
+from multimep.mutations import COLUMN, Genotype
 from multimep.predictions import Predictions, without_std
 
 
@@ -60,13 +60,12 @@ def scores(
     log_probabilities: Float[np.ndarray, "length 20"], genotypes: Sequence[Genotype]
 ) -> Float[np.ndarray, " variants"]:
     """The zero-shot score of each genotype: how much likelier its residues are than the wild type's, in nats."""
-    column = {letter: index for index, letter in enumerate(AMINO_ACIDS)}
     # s(g) = sum over mutations of log p(substitute | position) - log p(reference | position)
     return np.array(
         [
             sum(
-                log_probabilities[m.position - 1, column[m.substitute]]
-                - log_probabilities[m.position - 1, column[m.reference]]
+                log_probabilities[m.position - 1, COLUMN[m.substitute]]
+                - log_probabilities[m.position - 1, COLUMN[m.reference]]
                 for m in genotype
             )
             for genotype in genotypes
