@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def test_a_study_survives_a_scancel_and_a_time_out_with_nothing_lost_or_done_twi
 
         (of_alpha,) = until(lambda: trained_folds(study, "alpha"), "alpha's first fold")
         alpha = shard_running(study, "random/fine_tune/alpha")
+        time.sleep(0.7)  # into the second fold's training: its sixty epochs take three seconds at least
         slurm("scancel", alpha)
         (half,) = until(lambda: study.kept("training-*.safetensors"), "alpha's training is kept")
         epochs, finished = epoch_of(half), of_alpha.stat().st_mtime_ns
