@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "workflow" / "multimep"
 
 # A module imports only modules that stand before it.
 ORDER = (
-    "costs", "cluster", "layout", "forecast", "accounting", "progress", "paths", "mutations", "dataset",
+    "prices", "costs", "cluster", "layout", "forecast", "accounting", "progress", "paths", "mutations", "dataset",
     "downloads", "interruption", "simulation", "readers.faults", "readers.measurements", "readers.reader",
     "readers.table", "readers.lineage", "sources", "splits", "checkpoints", "language_model", "corpus",
     "pretraining", "embeddings", "embedder", "predictions", "gaussian_process", "ridge", "substitutions", "families",
@@ -84,7 +84,7 @@ def run(code: str) -> str:
 
 
 def test_what_the_snakefile_imports_does_not_import_torch():
-    rooms = "cluster, costs, forecast, layout"
+    rooms = "cluster, costs, forecast, layout, prices"
     code = f"from multimep import {rooms}; import sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
     assert run(code) == "False False\n"
 
@@ -94,7 +94,7 @@ def test_the_rules_import_nothing_of_multimep_but_its_version_and_its_light_room
     for path in (root / "Snakefile", *sorted((root / "workflow" / "rules").glob("*.smk"))):
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if "import" in line.split()]
         ours = [line for line in lines if "multimep" in line]
-        light = {"from multimep import costs, forecast, layout", "from multimep import cluster, layout"}
+        light = {"from multimep import costs, forecast, layout, prices", "from multimep import cluster, layout"}
         assert set(ours) <= {"from multimep import __version__ as VERSION", *light}, path.name
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from multimep import costs, layout
-from multimep.costs import GPU, NONE, START, Cost, Model, Work
+from multimep import costs, layout, prices
+from multimep.costs import GPU, START, Cost
 from multimep.methods import METHODS
+from multimep.prices import NONE, Model, Work
 
 MINI = Model(1_268_854, 4, 160)
 LARGE = Model(651_043_254, 33, 1280)
@@ -18,18 +19,18 @@ def work(method: str, taught: int = 500, asked: int = 100, model: Model = MINI, 
 
 
 def operations(one: Work) -> float:
-    return costs.PRICES[one.method].operations(one)
+    return prices.PRICES[one.method].operations(one)
 
 
 def test_every_method_and_station_has_a_price() -> None:
-    assert set(costs.PRICES) == {*METHODS, "embed", "split", "evaluate", "report"}
+    assert set(prices.PRICES) == {*METHODS, "embed", "split", "evaluate", "report"}
 
 
 def test_the_joint_methods_of_the_layout_are_those_of_the_classes() -> None:
     assert set(layout.JOINT) == {name for name, method in METHODS.items() if method.joint}
 
 
-@pytest.mark.parametrize("method", list(costs.PRICES))
+@pytest.mark.parametrize("method", list(prices.PRICES))
 def test_a_cost_is_positive_and_grows_with_the_rows(method: str) -> None:
     few, many = (costs.predict(work(method, rows, rows)) for rows in (50, 5000))
     assert START <= few.seconds < many.seconds

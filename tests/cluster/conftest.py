@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,13 +27,18 @@ def answers() -> bool:
     return {"c23ms", "c23g"} <= set(told.stdout.split())
 
 
+def somebodys(configuration: Path) -> bool:
+    """Whether it is there and not that of a lab in the temporary folder, whose daemons may have gone."""
+    return configuration.exists() and not configuration.resolve().is_relative_to(Path(tempfile.gettempdir()).resolve())
+
+
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A SLURM that runs already is used as it is; a lab that was started here is stopped and removed here."""
     if answers():
         yield
         return
-    if "SLURM_CONF" in os.environ or Path("/etc/slurm/slurm.conf").exists():
+    if "SLURM_CONF" in os.environ or somebodys(Path("/etc/slurm/slurm.conf")):
         pytest.fail("a SLURM is configured here, but the lab's partitions do not answer; no other is started")
     if not LAB.exists():
         pytest.skip(f"no SLURM answers, and what starts one ({LAB}) is not here")

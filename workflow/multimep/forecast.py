@@ -11,8 +11,9 @@ from typing import Any
 
 from multimep import costs, layout
 from multimep.cluster import Cluster
-from multimep.costs import Cost, Work
+from multimep.costs import Cost
 from multimep.layout import Config, Job
+from multimep.prices import NONE, Work
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def read_work(
     sizes = [costs.read_size(path) for path in records]
     folds = [fold for path in splits for fold in costs.read_folds(path)] or [(0, sum(rows for rows, _ in sizes))]
     length = max(length for _, length in sizes)
-    return Work(method, tuple(folds), length, costs.read_model(model) if model else costs.NONE, settings)
+    return Work(method, tuple(folds), length, costs.read_model(model) if model else NONE, settings)
 
 
 def missing(config: Config, results: Path) -> Iterator[Job]:

@@ -4,7 +4,7 @@ import re
 import sys
 from pathlib import Path
 
-from multimep import costs, forecast, layout
+from multimep import costs, forecast, layout, prices
 
 CLUSTER = config.get("cluster", {})
 # What SLURM is asked for: the cost that `costs` predicts, more at every retry. The form of a GPU request is the site's.
@@ -25,7 +25,7 @@ def asks(label=None):
 
     def on_gpu(wildcards):
         return (
-            bool(CLUSTER.get("gres")) and costs.PRICES[priced(labelled(wildcards))].gpu
+            bool(CLUSTER.get("gres")) and prices.PRICES[priced(labelled(wildcards))].gpu
         )
 
     def megabytes(wildcards, input, attempt):

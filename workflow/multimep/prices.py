@@ -1,0 +1,206 @@
+"""The price list: how the operations and the memory of each method follow from the sizes of its model and data.
+
+Imports nothing but the standard library, for the Snakefile imports it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+TORCH = 600.0
+"""MiB beyond the interpreter that torch is reckoned to take (its import alone: 250)."""
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Model:
+    """A language model's size: parameters, layers, features per residue."""
+
+    parameters: int
+    layers: int
+    width: int
+
+
+NONE = Model(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The sizes of one job.
+
+    Attributes:
+        method: a name of METHODS, or another station.
+        folds: rows that teach and rows that are asked in each fit; for other stations one pair (0, variants).
+        length: residues of the longest protein.
+        model: the language model; NONE for a station that asks none.
+        settings: of the method or station, as in config.yaml; `tables`: predictions files that it reads.
+    """
+
+    method: str
+    folds: tuple[tuple[int, int], ...]
+    length: int
+    model: Model
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tokens(self) -> int:
+        """Residues, BOS and EOS."""
+        return self.length + 2
+
+    @property
+    def taught(self) -> int:
+        """Rows that teach, over all fits."""
+        return sum(taught for taught, _ in self.folds)
+
+    @property
+    def asked(self) -> int:
+        """Rows that are asked, over all fits."""
+        return sum(asked for _, asked in self.folds)
+
+    @property
+    def largest(self) -> int:
+        """Rows that teach in the largest fit."""
+        return max(taught for taught, _ in self.folds)
+
+
+@dataclass(frozen=True)
+class Price:
+    """How a method's cost follows from the sizes.
+
+    Attributes:
+        operations: floating-point operations of the whole job.
+        memory: MiB resident beyond the interpreter.
+        gpu: whether it is a GPU's work where there is one.
+    """
+
+    operations: Callable[[Work], float]
+    memory: Callable[[Work], float]
+    gpu: bool = False
+
+
+def _forward(work: Work) -> float:
+    # one sequence: 2 P per token, and 4 w per pair of tokens and layer for attention
+    model = work.model
+    return work.tokens * (2.0 * model.parameters + 4.0 * model.layers * model.width * work.tokens)
+
+
+def _activations(work: Work, sequences: int, layers: int) -> float:
+    # 34 w values per token and layer, and attention's maps: two of t x t for each of about w / 64 heads
+    per_token = 34 * work.model.width + 2 * max(1, work.model.width // 64) * work.tokens
+    return 4.0 * sequences * work.tokens * layers * per_token / MIB
+
+
+def _embedding(work: Work) -> float:
+    # every sequence once, and the wild type masked at each position
+    return (work.asked + work.length) * _forward(work)
+
+
+def _embedding_memory(work: Work) -> float:
+    rows = 512 * work.length * work.model.width * 8 / MIB if work.settings.get("residues") else 0.0
+    return TORCH + 6.0 * work.model.parameters / MIB + _activations(work, _batch(work, 32), 2) + rows
+
+
+def _fine_tuning(work: Work) -> float:
+    # backward is twice forward: 3 passes per row and epoch, one per row asked
+    return (3.0 * int(work.settings.get("epochs", 10)) * work.taught + work.asked) * _forward(work)
+
+
+def _fine_tuning_memory(work: Work) -> float:
+    # weights twice, gradient, two moments of AdamW, the best weights so far: 4 bytes each
+    return TORCH + 24.0 * work.model.parameters / MIB + _activations(work, _batch(work, 8), work.model.layers)
+
+
+def _batch(work: Work, default: int) -> int:
+    return int(work.settings.get("batch_size", default))
+
+
+def _features(work: Work, default: str) -> int:
+    sizes = {"pooled": work.model.width, "one_hot": 20 * work.length, "flattened": work.length * work.model.width}
+    return sizes.get(work.settings.get("features", default), work.model.width)
+
+
+def _gaussian_process(work: Work) -> float:
+    # 24 length scales, an eigendecomposition of 10 n^3 each, on at most `selection_rows` rows; one Cholesky on all;
+    # decompositions reach about a fifth of the rate of matrix products
+    chosen, width = int(work.settings.get("selection_rows", 1000)), _features(work, "pooled")
+    return sum(
+        5 * (24 * 10.0 * min(n, chosen) ** 3 + n**3 / 3) + 2.0 * n * (n + m) * width + n**2 * m for n, m in work.folds
+    )
+
+
+def _gaussian_process_memory(work: Work) -> float:
+    return _kernel_memory(work, _features(work, "pooled"))
+
+
+def _kernel_memory(work: Work, width: int) -> float:
+    # four matrices n x n in float64; features in float32 and centred in float64, 1,024 asked rows at once
+    return (32.0 * work.largest**2 + 12.0 * (work.largest + 1024) * width) / MIB
+
+
+def _site_gp(work: Work) -> float:
+    # fifty steps on at most `selection_rows` rows, each an inverse and six exponentials of every pair; then all rows
+    chosen = int(work.settings.get("selection_rows", 500))
+    steps = sum(50 * (6.5 * min(n, chosen) ** 3 + 5e3 * min(n, chosen) ** 2) for n, _ in work.folds)
+    return steps + sum(5 * n**3 / 3 + 3e3 * n * (n + m) + 5 * n**2 * m for n, m in work.folds)
+
+
+def _shared_prior_gp(work: Work) -> float:
+    # hyperparameters twice, under the weak prior and under that of the others
+    return 2 * _site_gp(replace(work, settings={"selection_rows": 300, **work.settings}))
+
+
+def _transmep(work: Work) -> float:
+    # for each length scale a decomposition of 10 n^3, and for each holdout and noise small solves: at a thirtieth of
+    # the rate of matrix products
+    scales, alphas, repeats = (
+        int(work.settings.get(name, default))
+        for name, default in (("gamma_steps", 50), ("alpha_steps", 50), ("repeats", 1000))
+    )
+    width = _features(work, "flattened")
+    return sum(
+        30 * scales * (10.0 * n**3 + repeats * alphas * 0.2 * n**2) + 2.0 * n * (n + m) * width for n, m in work.folds
+    )
+
+
+def _transmep_memory(work: Work) -> float:
+    return _kernel_memory(work, _features(work, "flattened"))
+
+
+def _ridge(work: Work) -> float:
+    # thin singular value decomposition: about 6 n d min(n, d), at a fifth of the rate of matrix products
+    return sum(5 * 6.0 * n * _one_hot(work) * min(n, _one_hot(work)) for n, _ in work.folds)
+
+
+def _ridge_memory(work: Work) -> float:
+    return 8.0 * 4 * (work.largest + 1024) * _one_hot(work) / MIB
+
+
+def _indicator_memory(work: Work) -> float:
+    # the table of indicators is made for all asked rows at once
+    return 8.0 * 2 * (work.largest + max(asked for _, asked in work.folds)) * _one_hot(work) / MIB
+
+
+def _one_hot(work: Work) -> int:
+    return 20 * work.length
+
+
+def _evaluation(work: Work) -> float:
+    # every metric of every resample and prediction sorts the rows once or twice
+    return 2e3 * int(work.settings.get("tables", 1)) * (int(work.settings.get("bootstrap", 500)) + 1) * work.asked
+
+
+PRICES: Mapping[str, Price] = {
+    "split": Price(lambda work: 1e6 * work.asked, lambda work: 0.01 * work.asked),
+    "embed": Price(_embedding, _embedding_memory, gpu=True),
+    "additive": Price(_ridge, _indicator_memory),
+    "one_hot_ridge": Price(_ridge, _ridge_memory),
+    "site_gp": Price(_site_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
+    "shared_prior_gp": Price(_shared_prior_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
+    "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),
+    "embedding_gp": Price(_gaussian_process, _gaussian_process_memory),
+    "transmep": Price(_transmep, _transmep_memory),
+    "fine_tune": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
+    "fine_tune_together": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
+    "evaluate": Price(_evaluation, lambda work: 0.02 * work.asked),
+    "report": Price(_evaluation, lambda work: 0.01 * work.asked * int(work.settings.get("tables", 1))),
+}
