@@ -12,6 +12,7 @@ from multimep.cluster import Cluster, ClusterError
 from multimep.planning import PlanError
 from multimep.prediction_job import PredictionJob
 from multimep.shards import ShardError, Workshop
+from multimep.typed_values import build
 from small_study import study
 
 MODEL = {"parameters": 1_268_854, "layers": 4, "width": 160}
@@ -24,7 +25,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     config = study(tmp_path)
     config["methods"] = {"additive": {}, "zero_shot": {}, "fine_tune_by_group": config["methods"]["fine_tune_by_group"]}
     for name, spec in config["datasets"].items():
-        found, record = sources.collect(name, settings.build(sources.DatasetSpec, spec, name), tmp_path, None, tmp_path)
+        found, record = sources.collect(name, build(sources.DatasetSpec, spec, name), tmp_path, None, tmp_path)
         dataset.write(found, record, Path(f"results/datasets/{name}.csv"))
         split = settings.scheme(config["splits"]["random"], "random").split(found, 0)
         splits.write(split, Path(f"results/splits/random/{name}.csv"))

@@ -9,9 +9,10 @@ import yaml
 
 from multimep import settings
 from multimep.methods import METHODS
-from multimep.settings import SettingsError, build, method, parse, schema, scheme, study, table_source
+from multimep.settings import method, parse, schema, scheme, study, table_source
 from multimep.sources import DatasetSpec
 from multimep.splits import SCHEMES, LowN
+from multimep.typed_values import SettingsError, build
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "config.yaml"

@@ -11,6 +11,7 @@ from multimep.embedder import Embedder, EmbedderError
 from multimep.embeddings import open_store
 from multimep.layout import RUN_BY
 from multimep.settings import LanguageModelSettings
+from multimep.typed_values import build
 
 if TYPE_CHECKING:  # imported where it is loaded: most commands find all they ask for in the stores
     from multimep.language_model import LanguageModel
@@ -24,7 +25,7 @@ in a command reruns its job when it changes."""
 def words(text: str) -> LanguageModelSettings:
     """The settings in `text`: a name or path alone, or JSON; raises SettingsError."""
     values = settings.parse(text, OPTION) if text.lstrip().startswith("{") else {"name": text}
-    return settings.build(LanguageModelSettings, {**settings.parse(os.environ.get(HOW, ""), HOW), **values}, OPTION)
+    return build(LanguageModelSettings, {**settings.parse(os.environ.get(HOW, ""), HOW), **values}, OPTION)
 
 
 def identity(text: str) -> str:

@@ -78,7 +78,7 @@ def dataset(
 ) -> None:
     """Bring one source, check every row of it and write a tidy table with its record."""
     from multimep import dataset as datasets
-    from multimep import settings, simulation, sources
+    from multimep import settings, simulation, sources, typed_values
 
     paths.check_name(name)
     values = settings.parse(spec, "--spec")
@@ -88,7 +88,7 @@ def dataset(
     paths.check([variants] if variants else [], [output])
     if variants is not None:
         values = {**values, "source": settings.table_source(variants, wild_type)}
-    chosen = settings.build(sources.DatasetSpec, values, f"datasets.{name}")
+    chosen = typed_values.build(sources.DatasetSpec, values, f"datasets.{name}")
     found, record = sources.collect(name, chosen, cache, mirror or None, root)
     datasets.write(found, record, output)
     if chosen.source.reader == sources.SIMULATION:
@@ -208,11 +208,11 @@ def evaluate(
 ) -> None:
     """Hold predictions against measurements: every metric of every fold, with bootstrap intervals."""
     from multimep import dataset as datasets
-    from multimep import metrics, predictions
+    from multimep import metrics, predictions, typed_values
     from multimep import settings as studies
 
     paths.check([table, *files], [output])
-    chosen = studies.build(studies.Evaluation, studies.parse(settings, "--settings"), "--settings")
+    chosen = typed_values.build(studies.Evaluation, studies.parse(settings, "--settings"), "--settings")
     data = datasets.read(table)
     found = {key: predictions.read_of(data.variants, path) for key, path in paths.by_split_and_method(files).items()}
     parts = {key: metrics.evaluate(data, folds, chosen.bootstrap, seed) for key, folds in found.items()}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from multimep.prices import MIB, PRICES, Model, Work
+from multimep.prices import MIB, PRICES, Model, Work, uses_gpu
 
 CORE = 5e10
 """Operations a second of one processor core in matrix products: fine-tuning `mini` (fp32) and embedding with it (bf16)
@@ -40,7 +40,7 @@ def predict(work: Work, *, gpus: bool = False, factors: Mapping[str, float] | No
     `factors` are those of `calibrated`: how much longer jobs of a method took than predicted.
     """
     price = PRICES[work.method]
-    on_gpu = price.gpu and gpus
+    on_gpu = gpus and uses_gpu(work.method, work.settings)
     seconds = price.operations(work) / (GPU if on_gpu else CORE)
     return Cost(START + (factors or {}).get(work.method, 1.0) * seconds, INTERPRETER + price.memory(work), on_gpu)
 

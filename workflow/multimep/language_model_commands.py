@@ -53,11 +53,11 @@ def pretrain(
     settings: Settings = "{}",
 ) -> None:
     """Pre-train a small ESM-2 with the masked-language-model loss; continues where it was interrupted."""
-    from multimep import pretraining
+    from multimep import pretraining, typed_values
     from multimep import settings as studies
 
     paths.check([train, valid], [])
-    chosen = studies.build(pretraining.PretrainingSettings, studies.parse(settings, "--settings"), "--settings")
+    chosen = typed_values.build(pretraining.PretrainingSettings, studies.parse(settings, "--settings"), "--settings")
     pretraining.pretrain(train, valid, output, chosen)
 
 

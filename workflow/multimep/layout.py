@@ -1,12 +1,15 @@
 """Where a study's results stand and which jobs make them: the one account of it for the rules and for the planner.
 
-Imports nothing but the standard library, for the Snakefile imports it. `config` is a configuration as plain values.
+Imports nothing but the standard library and its light neighbours, for the Snakefile imports it. `config` is a
+configuration as plain values.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from multimep import nesting
 
 Config = Mapping[str, Any]
 
@@ -37,8 +40,8 @@ def settings_of(config: Config, label: str) -> dict[str, Any]:
 
 
 def is_joint(config: Config, label: str) -> bool:
-    """Whether one fit of this method learns several datasets."""
-    return method_of(config, label) in JOINT
+    """Whether one fit of this method, or of one inside it, learns several datasets."""
+    return any(name in JOINT for name in nesting.all_names(method_of(config, label), settings_of(config, label)))
 
 
 def word(text: str) -> str:

@@ -1,11 +1,13 @@
 """The price list: how the operations and the memory of each method follow from the sizes of its model and data.
 
-Imports nothing but the standard library, for the Snakefile imports it.
+Imports nothing but the standard library and its light neighbours, for the Snakefile imports it.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from multimep import nesting
 
 TORCH = 600.0
 """MiB beyond the interpreter that torch is reckoned to take (its import alone: 250)."""
@@ -182,6 +184,32 @@ def _indicator_memory(work: Work) -> float:
 
 def _one_hot(work: Work) -> int:
     return 20 * work.length
+
+
+def inside(work: Work, default: Mapping[str, Any]) -> list[Work]:
+    """The work of each method directly inside a method: its inner fits and the one on all rows, for every fold.
+
+    `default`: what is inside where the settings say nothing.
+    """
+    folds = int(work.settings.get("folds", nesting.FOLDS))
+    fits = tuple(fit for taught, asked in work.folds for fit in nesting.fits(taught, asked, folds))
+    return [
+        replace(work, method=name, settings=settings, folds=fits)
+        for _, name, settings in nesting.inside({nesting.KEY: default, **work.settings})
+    ]
+
+
+def nested(default: Mapping[str, Any]) -> Price:
+    """The price of a method that fits others inside it: the sum of theirs; whether a GPU is used, `uses_gpu` says."""
+    return Price(
+        lambda work: sum(PRICES[one.method].operations(one) for one in inside(work, default)),
+        lambda work: sum(PRICES[one.method].memory(one) for one in inside(work, default)),
+    )
+
+
+def uses_gpu(method: str, settings: Mapping[str, Any]) -> bool:
+    """Whether a method, or one inside it, is a GPU's work where there is one."""
+    return any(PRICES[name].gpu for name in nesting.all_names(method, settings))
 
 
 def _evaluation(work: Work) -> float:

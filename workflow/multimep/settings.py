@@ -4,28 +4,20 @@ Pydantic checks the types; the classes are those of the rooms that own the setti
 JSON schema, which Snakemake checks without importing torch.
 """
 
-import dataclasses
-import types
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import pydantic
 import yaml
 
-from multimep import paths
+from multimep import nesting, paths
 from multimep.cluster import Cluster
-from multimep.methods import METHODS, Method
+from multimep.methods import METHODS, Method, nested
 from multimep.sources import DatasetSpec
 from multimep.splits import SCHEMES, Scheme
-
-T = TypeVar("T")
-
-
-class SettingsError(ValueError):
-    """Settings that no station could follow; the message lists each with the place where it stands."""
+from multimep.typed_values import SettingsError, build
 
 
 @dataclass(frozen=True)
@@ -139,46 +131,6 @@ def read_configuration(given: str) -> tuple[str, Mapping[str, Any]]:
     return text, parse(text, "--config" if text == given else given)
 
 
-def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
-    """The frozen dataclass `kind` from plain values; raises SettingsError for unknown keys and wrong types."""
-    faults = list(_unknown(kind, values, where))
-    if not faults:
-        try:
-            return pydantic.TypeAdapter(kind).validate_python(dict(values))
-        except pydantic.ValidationError as error:
-            faults = [_fault(one, where) for one in error.errors()]
-    raise SettingsError("; ".join(faults))
-
-
-def _fault(error: Any, where: str) -> str:
-    place = ".".join([where, *map(str, error["loc"])])
-    given = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}{given}"
-
-
-def _unknown(kind: Any, values: Any, where: str) -> Iterator[str]:
-    """Keys that the dataclass does not have, here and in every dataclass below."""
-    for inner, value, place in _below(kind, values, where):
-        yield from _unknown(inner, value, place)
-    if dataclasses.is_dataclass(kind) and isinstance(values, Mapping):
-        known = [entry.name for entry in dataclasses.fields(kind)]
-        for name in values:
-            if name not in known:
-                yield f"{where}: unknown key {name!r} (known: {', '.join(known) or 'none'})"
-
-
-def _below(kind: Any, values: Any, where: str) -> Iterator[tuple[Any, Any, str]]:
-    if not isinstance(values, Mapping):
-        return
-    if dataclasses.is_dataclass(kind):
-        hints = typing.get_type_hints(kind)
-        yield from ((hints[name], value, f"{where}.{name}") for name, value in values.items() if name in hints)
-    elif isinstance(kind, types.UnionType):
-        yield from ((one, values, where) for one in typing.get_args(kind) if dataclasses.is_dataclass(one))
-    elif (arguments := typing.get_args(kind)) and len(arguments) == 2:
-        yield from ((arguments[1], value, f"{where}.{name}") for name, value in values.items())
-
-
 def scheme(values: Mapping[str, Any], where: str) -> Scheme:
     """The split scheme that `values` name and set."""
     if "scheme" not in values:
@@ -193,9 +145,7 @@ def scheme(values: Mapping[str, Any], where: str) -> Scheme:
 
 def method(name: str, values: Mapping[str, Any], where: str) -> Method:
     """The method of that name with these settings."""
-    if name not in METHODS:
-        raise SettingsError(f"{where}: no method {name!r}; choose from {', '.join(METHODS)}")
-    return build(METHODS[name], values, where)
+    return nested.named(name, values, where)
 
 
 def study(values: Mapping[str, Any]) -> Study:
@@ -228,25 +178,34 @@ def schema() -> dict[str, Any]:
     properties["splits"]["additionalProperties"] = {
         "oneOf": [_variant(SCHEMES, name, "scheme", definitions) for name in SCHEMES]
     }
-    named = {name: _variant(METHODS, name, "", definitions) for name in METHODS}
-    others = [_variant(METHODS, name, "method", definitions) for name in METHODS]
-    properties["methods"] = {
-        "type": "object",
-        "properties": named,
-        "additionalProperties": {"oneOf": others},
-        "minProperties": 1,
-    }
+    properties["methods"] = _named_methods(list(METHODS), definitions, ASKED_ON)
+    definitions["Inside"] = _named_methods([name for name in METHODS if not METHODS[name].joint], definitions, {})
     for name in ("datasets", "splits", "methods"):
         properties[name]["propertyNames"] = {"pattern": paths.NAME}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_closed(whole), "$defs": _closed(definitions)}
+
+
+ASKED_ON = {"splits": {"type": "array", "items": {"type": "string"}}}
+
+
+def _named_methods(names: Sequence[str], definitions: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Label -> settings of one of these methods, and `more` keys in each; those inside another stand in $defs."""
+
+    def one(name: str, key: str) -> dict[str, Any]:
+        found = _variant(METHODS, name, key, definitions)
+        if nesting.KEY in found.get("properties", {}):
+            found["properties"][nesting.KEY] = {"$ref": "#/$defs/Inside"}
+        return {**found, "properties": {**more, **found.get("properties", {})}}
+
+    named = {name: one(name, "") for name in names}
+    others = {"oneOf": [one(name, "method") for name in names]}
+    return {"type": "object", "properties": named, "additionalProperties": others, "minProperties": 1}
 
 
 def _variant(table: Mapping[str, Any], name: str, key: str, definitions: dict[str, Any]) -> dict[str, Any]:
     one = pydantic.TypeAdapter(table[name]).json_schema(ref_template="#/$defs/{model}")
     definitions.update(one.pop("$defs", {}))
     one["description"] = (table[name].__doc__ or "").splitlines()[0]
-    if table is METHODS:
-        one["properties"] = {"splits": {"type": "array", "items": {"type": "string"}}, **one.get("properties", {})}
     if key:
         one["properties"] = {key: {"const": name}, **one.get("properties", {})}
         one["required"] = [key, *one.get("required", [])]

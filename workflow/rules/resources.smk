@@ -24,8 +24,9 @@ def asks(label=None):
         return label or wildcards.method
 
     def on_gpu(wildcards):
-        return (
-            bool(CLUSTER.get("gres")) and prices.PRICES[priced(labelled(wildcards))].gpu
+        label = labelled(wildcards)
+        return bool(CLUSTER.get("gres")) and prices.uses_gpu(
+            priced(label), settings_of(label)
         )
 
     def megabytes(wildcards, input, attempt):
