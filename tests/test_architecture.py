@@ -15,8 +15,8 @@ PACKAGE = Path(__file__).parents[1] / "workflow" / "multimep"
 ORDER = (
     "typed_values", "nesting", "prices", "costs", "cluster", "layout", "forecast", "accounting", "progress", "paths",
     "mutations", "dataset", "downloads", "interruption", "simulation", "readers.faults", "readers.measurements",
-    "readers.reader", "readers.table", "readers.lineage", "sources", "splits", "checkpoints", "language_model", "corpus",
-    "pretraining", "embeddings", "embedder", "predictions", "gaussian_process", "ridge", "substitutions", "families",
+    "readers.reader", "readers.table", "readers.lineage", "sources", "splits", "checkpoints", "language_model",
+    "corpus", "pretraining", "embeddings", "embedder", "predictions", "gaussian_process", "ridge", "substitutions", "families",
     "evidence", "site_kernel", "training_run",
     "fine_tuning", "methods.method", "methods.scaling", "methods.blocks", "methods.features", "methods.ridge_state",
     "methods.warping", "methods.kernel_predictor", "methods.additive", "methods.one_hot_ridge", "methods.site_gp",
