@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from multimep.candidates import read_variants, single_mutants
@@ -74,3 +75,16 @@ def test_a_file_that_is_no_list_of_variants_is_refused_by_its_name(tmp_path, tex
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_variants("toy", WILD_TYPE, tmp_path / "nowhere.csv")
+
+
+def test_covariates_of_candidates_are_read_beside_them(tmp_path):
+    found = read(tmp_path, "mutant,covariate_esm_if1\nK2R,0.5\nM1A,-1\nK2R,0.5\n")
+    assert found.mutants == ("K2R", "M1A")
+    np.testing.assert_array_equal(found.covariates["esm_if1"], [0.5, -1])
+
+
+def test_a_candidate_twice_with_other_covariates_and_one_without_are_refused(tmp_path):
+    with pytest.raises(SourceError) as error:
+        read(tmp_path, "mutant,covariate_esm_if1\nK2R,0.5\nK2R,0.6\nM1A,\n")
+    assert "line 3: K2R stands above with other covariates" in str(error.value)
+    assert "line 4: covariate_esm_if1 is empty" in str(error.value)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from multimep import dataset as datasets
 from multimep.dataset import Dataset, DatasetError, Record, Variants, read, read_record, record_path, write, write_whole
 from multimep.mutations import MutationError
+from multimep.structure import Structure
 
 WILD_TYPE = "MKTAYIAKQR"
 MUTANTS = ("WT", "M1A", "K2R:T3A", "Y5F")
@@ -169,3 +170,54 @@ def test_the_record_is_there_before_the_table(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets, "write_whole", lambda path, text: written.append(path.suffix))
     write(toy(), record(toy()), tmp_path / "toy.csv")
     assert written == [".json", ".csv"]
+
+
+def with_covariates(values=(0.5, -1.0, 1 / 3, 2.0), structure: Structure | None = None) -> Dataset:
+    known = Variants("toy", WILD_TYPE, MUTANTS, {"esm_if1": np.array(values, dtype=float)}, structure)
+    return dataclasses.replace(toy(), variants=known)
+
+
+def test_covariates_and_structure_survive_the_file_to_the_last_bit(tmp_path):
+    places = np.round(np.random.default_rng(0).normal(size=(10, 3)), 3)
+    places[[0, 4]] = np.nan
+    dataset = with_covariates(structure=Structure(places))
+    known = dataclasses.replace(record(dataset), structure=Structure(places).lines)
+    write(dataset, known, tmp_path / "toy.csv")
+    found = read(tmp_path / "toy.csv").variants
+    assert "covariate_esm_if1" in (tmp_path / "toy.csv").read_text().splitlines()[0]
+    np.testing.assert_array_equal(found.covariates["esm_if1"], dataset.variants.covariates["esm_if1"])
+    np.testing.assert_array_equal(found.structure.coordinates, places)
+
+
+def test_selecting_keeps_covariates_at_their_mutants():
+    dataset = with_covariates()
+    for part in (dataset.select(("Y5F", "WT", "M1A")), dataset.select(("M1A",)), dataset.select(())):
+        expected = [dict(zip(MUTANTS, (0.5, -1.0, 1 / 3, 2.0), strict=True))[name] for name in part.variants.mutants]
+        np.testing.assert_array_equal(part.variants.covariates["esm_if1"], expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ((1.0, 2.0), "toy: 2 values of covariate esm_if1 for 4 variants"),
+        ((1.0, np.nan, 2.0, 3.0), "toy: covariate esm_if1 of M1A is not finite"),
+    ],
+)
+@pytest.mark.wrong_shapes
+def test_a_covariate_of_another_length_or_not_finite_is_refused(values, words):
+    with pytest.raises(DatasetError, match=words):
+        with_covariates(values)
+
+
+def test_a_structure_of_another_length_is_refused():
+    with pytest.raises(DatasetError, match="toy: a structure of 9 residues for a wild type of 10"):
+        with_covariates(structure=Structure(np.zeros((9, 3))))
+
+
+def test_a_covariate_that_is_missing_in_the_file_is_refused(tmp_path):
+    dataset = with_covariates()
+    write(dataset, record(dataset), tmp_path / "toy.csv")
+    text = (tmp_path / "toy.csv").read_text()
+    (tmp_path / "toy.csv").write_text(text.replace(",-1.0\n", ",\n"))
+    with pytest.raises(DatasetError, match=r"toy.csv: toy: covariate esm_if1 of M1A is not finite; make it again"):
+        read(tmp_path / "toy.csv")

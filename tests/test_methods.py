@@ -108,7 +108,13 @@ def test_a_predictor_has_no_way_to_see_a_fitness(name, lesson):
     predictor = lesson.predictor(name)
     assert list(inspect.signature(predictor.predict).parameters) == ["variants"]
     assert typing.get_type_hints(type(predictor).predict) == {"variants": Variants, "return": Predictions}
-    assert {field.name for field in dataclasses.fields(Variants)} == {"dataset", "wild_type", "mutants"}
+    assert {field.name for field in dataclasses.fields(Variants)} == {
+        "dataset",
+        "wild_type",
+        "mutants",
+        "covariates",
+        "structure",
+    }
 
 
 @every

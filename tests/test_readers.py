@@ -11,7 +11,7 @@ import pytest
 from multimep.mutations import format_genotype
 from multimep.readers import lineage, table
 from multimep.readers.faults import Fault, SourceError
-from multimep.readers.measurements import Reading
+from multimep.readers.measurements import Reading, merge
 from multimep.readers.reader import Columns, Inputs, Text
 
 SHARED = Path(__file__).parents[1].parent / "shared"
@@ -317,3 +317,48 @@ def lineage_reading(name: str) -> Reading:
 
 def sorted_by_position(text: str) -> str:
     return "+".join(sorted(filter(None, text.split("+")), key=lambda one: int(one[1:-1])))
+
+
+GIVEN = Columns(covariates={"esm_if1": "score_if1"})
+
+
+def test_covariates_are_read_from_the_named_column_and_from_own_tables():
+    named = table.read_proteingym(inputs("mutant,DMS_score,score_if1\nA1C,1,-0.5\nA1D,2,3e-1\n", GIVEN))
+    own = table.read_multimep(inputs("mutant,fitness,covariate_esm_if1\nA1C,1,-0.5\nA1D,2,3e-1\n"))
+    for reading in (named, own):
+        assert [dict(one.covariates) for one in reading.measurements] == [{"esm_if1": -0.5}, {"esm_if1": 0.3}]
+
+
+def test_a_covariate_whose_column_stands_twice_is_one_where_its_copies_agree():
+    text = "mutant,DMS_score,score_if1,score_if1\nA1C,1,-0.5,-0.5\nA1D,2,3, 3\n"
+    reading = table.read_proteingym(inputs(text, GIVEN))
+    assert [one.covariates["esm_if1"] for one in reading.measurements] == [-0.5, 3]
+    differ = text.replace(", 3", ",4")
+    (fault,) = refused(table.read_proteingym, inputs(differ, GIVEN))
+    assert (fault.line, fault.reason) == (3, "the columns 'score_if1' differ; remove or rename all but one")
+
+
+def test_a_column_that_stands_twice_is_refused_for_any_other_use():
+    text = "mutant,score_if1,score_if1\nA1C,1,1\n"
+    for columns in (
+        Columns(fitness="score_if1"),
+        Columns(fitness="score_if1", covariates={"esm_if1": "score_if1"}),
+    ):
+        (fault,) = refused(table.read_proteingym, inputs(text, columns))
+        assert "column 'score_if1' stands twice in the header" in fault.reason
+
+
+def test_covariates_that_are_no_finite_numbers_are_refused_with_their_lines():
+    text = "mutant,DMS_score,score_if1\nA1C,1,\nA1D,2,nan\nA1E,2,0.5\nA1F,2,low\n"
+    faults = refused(table.read_proteingym, inputs(text, GIVEN))
+    assert [fault.line for fault in faults] == [2, 3, 5]
+    assert faults[0].reason == "score_if1 is empty"
+    (missing,) = refused(table.read_proteingym, inputs("mutant,DMS_score\nA1C,1\n", GIVEN))
+    assert "no column 'score_if1'" in missing.reason
+
+
+def test_covariates_of_replicates_are_averaged_as_their_fitness_is():
+    text = "mutant,fitness,replicates,covariate_x\nA1C,1,1,0\nA1C,4,2,3\nA1D,2,1,5\n"
+    dataset, _ = merge("demo", table.read_multimep(inputs(text)), "", True)
+    np.testing.assert_allclose(dataset.variants.covariates["x"], [2, 5])
+    np.testing.assert_allclose(dataset.fitness, [3, 2])

@@ -15,6 +15,7 @@ import yaml
 
 from multimep.dataset import Dataset, Record, read, write
 from multimep.downloads import DownloadError
+from multimep.readers.coordinates import LETTER
 from multimep.readers.faults import SourceError
 from multimep.readers.reader import Columns
 from multimep.simulation import SimulationError
@@ -42,6 +43,7 @@ def spec_of(block: Mapping[str, Any]) -> DatasetSpec:
     source = dict(block["source"])
     source["files"] = {role: File(**file) for role, file in source["files"].items()}
     source["columns"] = Columns(**source.get("columns", {}))
+    source["structure"] = File(**source["structure"]) if "structure" in source else None
     source["region"] = tuple(source["region"]) if "region" in source else None
     return DatasetSpec(Source(**source), **{key: value for key, value in block.items() if key != "source"})
 
@@ -309,3 +311,35 @@ def test_each_dataset_of_the_lineage_study_is_the_tidy_table_with_replicates_ave
 
 def canonical(text: str) -> str:
     return ":".join(sorted(text.split("+"), key=lambda one: int(one[1:-1] or 0))) or "WT"
+
+
+def structure_file(folder: Path, sequence: str = WILD_TYPE) -> File:
+    codes = {letter: code for code, letter in reversed(LETTER.items())}
+    lines = [
+        f"ATOM  {row:>5}  CA  {codes[letter]} A{row:>4}    {row:8.3f}{0:8.3f}{0:8.3f}{1:6.2f}{50:6.2f}           C"
+        for row, letter in enumerate(sequence, start=1)
+    ]
+    (folder / "own.pdb").write_text("\n".join(lines))
+    return File(path="own.pdb", sha256=hashlib.sha256((folder / "own.pdb").read_bytes()).hexdigest())
+
+
+def test_a_structure_is_laid_along_the_wild_type_cropped_with_it_and_recorded(tmp_path: Path) -> None:
+    file = structure_file(tmp_path)
+    dataset, record = gathered("mutant,fitness\nD3E,2\nE4D,3\n", tmp_path, structure=file, region=(3, 6))
+    assert dataset.variants.structure is not None
+    np.testing.assert_array_equal(dataset.variants.structure.coordinates[:, 0], [3, 4, 5, 6])
+    assert record.sha256["own.pdb"] == file.sha256
+    assert any("chain A of own.pdb, CA positions of 10 of 10 residues" in note for note in record.notes)
+    write(dataset, record, tmp_path / "demo.csv")
+    again = read(tmp_path / "demo.csv").variants.structure
+    assert again is not None
+    np.testing.assert_array_equal(again.coordinates, dataset.variants.structure.coordinates)
+
+
+def test_a_structure_of_another_protein_and_a_chain_of_no_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"own.pdb: its best chain A is another protein"):
+        gathered(TABLE, tmp_path, structure=structure_file(tmp_path, WILD_TYPE[::-1]))
+    with pytest.raises(SpecError, match="chain: B is of no file"):
+        Source("multimep", {"variants": File(path="own.csv")}, chain="B")
+    with pytest.raises(SpecError, match="a simulation takes options: and nothing else"):
+        Source("simulation", structure=File(path="own.pdb"))

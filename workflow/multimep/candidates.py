@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from multimep.dataset import Variants
+import numpy as np
+
 from multimep.mutations import AMINO_ACIDS, MutationError, apply, format_genotype, parse
 from multimep.readers.faults import CellError, Fault, SourceError
-from multimep.readers.reader import Inputs, Row, Text, table
+from multimep.readers.reader import Inputs, Row, Text, header_of, number, table
+from multimep.variants import COVARIATE_PREFIX, Variants
 
 MUTANT = "mutant"
 
@@ -17,16 +19,30 @@ def single_mutants(dataset: str, wild_type: str) -> Variants:
 
 
 def read_variants(dataset: str, wild_type: str, path: Path) -> Variants:
-    """The column `mutant` of a CSV, repeated genotypes once; raises SourceError that lists every row it cannot read."""
-    names, faults = [], []
-    for row in table(Inputs(dataset, {}), Text(str(path), path.read_bytes()), [MUTANT]):
+    """The columns `mutant` and `covariate_NAME` of a CSV, repeated genotypes once.
+
+    Raises SourceError that lists every row it cannot read, and a genotype that is repeated with other covariates.
+    """
+    inputs, file = Inputs(dataset, {}), Text(str(path), path.read_bytes())
+    columns = [name for name in header_of(inputs, file) if name.startswith(COVARIATE_PREFIX)]
+    found: dict[str, list[float]] = {}
+    faults = []
+    for row in table(inputs, file, [MUTANT, *columns]):
         try:
-            names.append(_name(row, wild_type))
+            name, values = _name(row, wild_type), [number(row[column], column) for column in columns]
+            _require_same(name, found.setdefault(name, values), values)
         except (MutationError, CellError) as error:
             faults.append(Fault(str(path), row.line, ", ".join(row.cells.values()), str(error)))
     if faults:
         raise SourceError(dataset, faults)
-    return Variants(dataset, wild_type, tuple(dict.fromkeys(names)))
+    cells = np.array(list(found.values()), dtype=np.float64).reshape(len(found), len(columns))
+    covariates = {name.removeprefix(COVARIATE_PREFIX): cells[:, i] for i, name in enumerate(columns)}
+    return Variants(dataset, wild_type, tuple(found), covariates)
+
+
+def _require_same(name: str, above: list[float], here: list[float]) -> None:
+    if above != here:
+        raise CellError(f"{name} stands above with other covariates; keep one of them")
 
 
 def _name(row: Row, wild_type: str) -> str:

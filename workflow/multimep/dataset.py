@@ -1,11 +1,10 @@
-"""Variants of one wild type, and a Dataset: variants with their measured fitness; its CSV and its JSON record."""
+"""A Dataset: variants of one wild type with their measured fitness; its CSV and its JSON record."""
 
 import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,67 +12,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep.mutations import Genotype, MutationError, apply, check, check_residues, format_genotype, parse
+from multimep.mutations import MutationError, check
+from multimep.structure import StructureError, from_lines
+from multimep.variants import COVARIATE_PREFIX, DatasetError, Variants
 
 SPLIT_PREFIX = "split_"
 
 
-class DatasetError(ValueError):
-    """A table that cannot become a dataset; the message lists every fault."""
-
-
-@dataclass(frozen=True)
-class Variants:
-    """Distinct genotypes of one wild type, without any measurement: what a predictor may see.
-
-    Attributes:
-        dataset: name of the dataset they belong to (a multitask model chooses its head by it).
-        wild_type: the sequence that positions refer to.
-        mutants: canonical genotype texts (``A23V:C45D``, ``WT``), each once.
-    """
-
-    dataset: str
-    wild_type: str
-    mutants: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        """Refuse an unreadable wild type, a genotype in another spelling and a genotype given twice."""
-        check_residues(self.wild_type)
-        if len(set(self.mutants)) != len(self.mutants):
-            repeated = sorted({mutant for mutant in self.mutants if self.mutants.count(mutant) > 1})
-            raise DatasetError(f"{self.dataset}: genotypes given twice: {', '.join(repeated[:5])}")
-        for mutant, genotype in zip(self.mutants, self.genotypes, strict=True):
-            if format_genotype(genotype) != mutant:
-                raise DatasetError(f"{self.dataset}: {mutant!r} is not in canonical form ({format_genotype(genotype)})")
-
-    def __len__(self) -> int:
-        return len(self.mutants)
-
-    @cached_property
-    def genotypes(self) -> tuple[Genotype, ...]:
-        """The mutations of each variant, sorted by position."""
-        return tuple(map(parse, self.mutants))
-
-    @cached_property
-    def sequences(self) -> tuple[str, ...]:
-        """The full sequence of each variant; raises MutationError where a genotype does not fit the wild type."""
-        return tuple(apply(genotype, self.wild_type) for genotype in self.genotypes)
-
-    @cached_property
-    def depths(self) -> Int[np.ndarray, "n"]:
-        """Number of mutations of each variant (0 for the wild type)."""
-        return np.array([len(genotype) for genotype in self.genotypes], dtype=np.int64)
-
-    @cached_property
-    def row_of(self) -> Mapping[str, int]:
-        """The row of each mutant."""
-        return {mutant: row for row, mutant in enumerate(self.mutants)}
-
-    def select(self, mutants: Iterable[str]) -> "Variants":
-        """The named variants in the given order; raises DatasetError for a mutant that is not here."""
-        wanted = tuple(mutants)
-        _require_known(self.dataset, wanted, self.row_of)
-        return Variants(self.dataset, self.wild_type, wanted)
+__all__ = ["Dataset", "DatasetError", "Record", "Variants"]  # the first two rooms of a dataset, one door
 
 
 @dataclass(frozen=True)
@@ -155,6 +101,8 @@ class Record:
         licence, citation: as the source states them.
         simulated: True for scans that multimep made itself.
         notes: remarks of the reader (numbering, replicates that the source's split had on both sides, ...).
+        structure: CA positions along the wild type, one text ``x y z`` in angstrom per residue, empty where unknown;
+            none at all without a structure.
     """
 
     name: str
@@ -171,10 +119,11 @@ class Record:
     citation: str = ""
     simulated: bool = False
     notes: Sequence[str] = ()
+    structure: Sequence[str] = ()
 
 
 def write(dataset: Dataset, record: Record, path: Path) -> None:
-    """Write `path` (CSV: mutant, fitness, std, replicates, split_*), whole, after the record beside it."""
+    """Write `path` (CSV: mutant, fitness, std, replicates, split_*, covariate_*), whole, after the record beside it."""
     table = pd.DataFrame(
         {
             "mutant": dataset.variants.mutants,
@@ -185,6 +134,8 @@ def write(dataset: Dataset, record: Record, path: Path) -> None:
     )
     for name, column in dataset.splits.items():
         table[SPLIT_PREFIX + name] = column
+    for name, values in dataset.variants.covariates.items():
+        table[COVARIATE_PREFIX + name] = values
     if path.suffix == record_path(path).suffix:
         raise DatasetError(f"{path}: that name is the record's, which stands beside the table; end the table in .csv")
     write_whole(record_path(path), json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False) + "\n")
@@ -200,13 +151,16 @@ def read(path: Path) -> Dataset:
             f"{path}: {len(table)} variants, its record says {record.counts['variants']}: cut short or edited; "
             "make it again with `multimep dataset`"
         )
-    splits = {
-        name.removeprefix(SPLIT_PREFIX): tuple(table[name]) for name in table.columns if name.startswith(SPLIT_PREFIX)
+    splits = {name.removeprefix(SPLIT_PREFIX): tuple(table[name]) for name in _with_prefix(table, SPLIT_PREFIX)}
+    covariates = {
+        name.removeprefix(COVARIATE_PREFIX): numbers(table, name, path, DatasetError)
+        for name in _with_prefix(table, COVARIATE_PREFIX)
     }
     fitness, std, replicates = (numbers(table, name, path, DatasetError) for name in ("fitness", "std", "replicates"))
     try:
+        structure = from_lines(record.structure) if record.structure else None
         dataset = Dataset(
-            Variants(record.name, record.wild_type, tuple(table["mutant"])),
+            Variants(record.name, record.wild_type, tuple(table["mutant"]), covariates, structure),
             fitness,
             std,
             np.nan_to_num(replicates, nan=1).astype(np.int64),
@@ -216,9 +170,13 @@ def read(path: Path) -> Dataset:
         )
         for genotype in dataset.variants.genotypes:
             check(genotype, record.wild_type)
-    except (MutationError, DatasetError) as error:
+    except (MutationError, DatasetError, StructureError) as error:
         raise DatasetError(f"{path}: {error}; make it again with `multimep dataset`") from error
     return dataset
+
+
+def _with_prefix(table: pd.DataFrame, prefix: str) -> list[str]:
+    return [name for name in table.columns if name.startswith(prefix)]
 
 
 def read_record(path: Path) -> Record:
@@ -226,7 +184,7 @@ def read_record(path: Path) -> Record:
     where = record_path(path)
     try:
         fields: dict[str, Any] = json.loads(where.read_text(encoding="utf-8"))
-        return Record(**fields)
+        return Record(**{**fields, "structure": tuple(fields.get("structure", ()))})
     except FileNotFoundError as error:
         reason = f"its record {where.name} is not beside it" if path.exists() else "no such file"
         raise DatasetError(f"{path}: {reason}; make both with `multimep dataset`") from error
@@ -273,9 +231,3 @@ def write_whole(path: Path, text: str) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _require_known(name: str, mutants: Sequence[str], known: Mapping[str, int]) -> None:
-    missing = [mutant for mutant in mutants if mutant not in known]
-    if missing:
-        raise DatasetError(f"{name}: no such variants: {', '.join(missing[:5])}")

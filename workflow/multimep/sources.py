@@ -14,6 +14,7 @@ import pydantic
 from multimep.dataset import Dataset, Record
 from multimep.downloads import checksum, fetch
 from multimep.readers import lineage, table
+from multimep.readers.coordinates import read_structure
 from multimep.readers.faults import refusal
 from multimep.readers.measurements import Reading, crop, merge
 from multimep.readers.reader import Columns, Inputs, Text
@@ -75,6 +76,8 @@ class Source:
         region: first and last position kept (from 1, after the offset); crops the wild type and renumbers from 1.
         delimiter: of the table; empty for the reader's own.
         columns: header names that differ from the reader's own.
+        structure: PDB or mmCIF file of the wild type (before `region`), whose CA positions methods may use.
+        chain: of that file; empty for the one that has most residues in common with the wild type.
         options: settings of the simulation (see simulation.Simulation).
     """
 
@@ -85,13 +88,15 @@ class Source:
     region: tuple[int, int] | None = None
     delimiter: str = ""
     columns: Columns = field(default_factory=Columns)
+    structure: File | None = None
+    chain: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse an unknown reader, missing or unknown files, and keys that the reader would not look at."""
         if self.reader == SIMULATION:
-            read = (self.files, self.wild_type, self.offset, self.region, self.delimiter, self.columns)
-            if read != ({}, "", 0, None, "", Columns()):
+            read = (self.files, self.wild_type, self.offset, self.region, self.delimiter, self.columns, self.structure)
+            if read != ({}, "", 0, None, "", Columns(), None):
                 raise SpecError("a simulation takes options: and nothing else under source:")
             return
         if self.reader not in READERS:
@@ -102,6 +107,8 @@ class Source:
             raise SpecError(f"reader {self.reader} lacks the files {missing} and does not know {unknown}")
         if self.options:
             raise SpecError(f"options belong to the reader {SIMULATION}, not to {self.reader}: {sorted(self.options)}")
+        if self.chain and self.structure is None:
+            raise SpecError(f"chain: {self.chain} is of no file; name the file under structure:")
 
 
 @dataclass(frozen=True)
@@ -168,11 +175,22 @@ def collect(name: str, spec: DatasetSpec, cache: Path, mirror: str | None, root:
     files = {role: Text(file.name, _content(name, file, paths[role])) for role, file in source.files.items()}
     inputs = Inputs(name, files, source.wild_type, source.offset, source.delimiter, source.columns)
     read = READERS[source.reader].read(inputs)
+    sha256 = {file.place: checksum(paths[role]) for role, file in source.files.items()}
+    if source.structure is not None:
+        place = _locate(name, source.structure, cache, mirror, root)
+        read = _with_structure(read, inputs, source, place)
+        sha256[source.structure.place] = checksum(place)
     kept = read if source.region is None else crop(name, read, source.region)
     dataset, notes = merge(name, kept, spec.group, spec.higher_is_better)
-    sha256 = {file.place: checksum(paths[role]) for role, file in source.files.items()}
     record = _record(dataset, spec, _counts(read, kept, dataset))
     return dataset, replace(record, dropped=kept.dropped, sha256=sha256, notes=notes)
+
+
+def _with_structure(read: Reading, inputs: Inputs, source: Source, place: Path) -> Reading:
+    file = source.structure or File(path=str(place))
+    text = Text(file.name, _content(inputs.dataset, file, place))
+    structure, note = read_structure(inputs, text, read.wild_type, source.chain)
+    return replace(read, structure=structure, notes=(*read.notes, note))
 
 
 def simulation_of(name: str, spec: DatasetSpec) -> Simulation:
@@ -222,6 +240,7 @@ def _record(dataset: Dataset, spec: DatasetSpec, counts: Mapping[str, int]) -> R
         {str(depth): depths[depth] for depth in sorted(depths)},
         licence=spec.licence,
         citation=spec.citation,
+        structure=() if dataset.variants.structure is None else dataset.variants.structure.lines,
     )
 
 

@@ -90,10 +90,9 @@ def predictions(*datasets):
 
 def local_files(name):
     """Files of a dataset's source that are on this machine: a change of theirs reruns the dataset."""
-    files = config["datasets"][name]["source"].get("files", {})
-    return [
-        str(Path(ROOT) / entry["path"]) for entry in files.values() if "path" in entry
-    ]
+    source = config["datasets"][name]["source"]
+    entries = [*source.get("files", {}).values(), source.get("structure") or {}]
+    return [str(Path(ROOT) / entry["path"]) for entry in entries if "path" in entry]
 
 
 def checkpoint_files():

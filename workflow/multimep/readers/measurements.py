@@ -9,17 +9,22 @@ import numpy as np
 from multimep.dataset import Dataset, Variants
 from multimep.mutations import Genotype, format_genotype
 from multimep.readers.faults import refusal
+from multimep.structure import Structure
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measured row: genotype on the wild type (counted from 1), value, its standard deviation (NaN: unknown)."""
+    """One measured row: genotype on the wild type (counted from 1), value, its standard deviation (NaN: unknown).
+
+    `covariates` are what the source knows of the genotype beside the measurement: name -> finite number.
+    """
 
     genotype: Genotype
     fitness: float
     std: float = math.nan
     replicates: int = 1
     splits: Mapping[str, str] = field(default_factory=dict)
+    covariates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,14 @@ class Reading:
         measurements: one per row kept, replicates still apart.
         dropped: reason -> number of rows left out.
         notes: remarks for the record.
+        structure: CA positions along the wild type, where there is a structure.
     """
 
     wild_type: str
     measurements: tuple[Measurement, ...]
     dropped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    structure: Structure | None = None
 
 
 def crop(name: str, reading: Reading, region: tuple[int, int]) -> Reading:
@@ -52,7 +59,9 @@ def crop(name: str, reading: Reading, region: tuple[int, int]) -> Reading:
     left_out = len(reading.measurements) - len(kept)
     outside = {"mutated outside the region": left_out} if left_out else {}
     note = f"cropped to positions {first} to {last} of {length}, renumbered from 1"
-    return Reading(reading.wild_type[first - 1 : last], kept, {**reading.dropped, **outside}, (*reading.notes, note))
+    structure = None if reading.structure is None else reading.structure.crop(first, last)
+    dropped, notes = {**reading.dropped, **outside}, (*reading.notes, note)
+    return Reading(reading.wild_type[first - 1 : last], kept, dropped, notes, structure)
 
 
 def merge(name: str, reading: Reading, group: str, higher_is_better: bool) -> tuple[Dataset, tuple[str, ...]]:
@@ -63,9 +72,13 @@ def merge(name: str, reading: Reading, group: str, higher_is_better: bool) -> tu
     for one in reading.measurements:
         rows.setdefault(format_genotype(one.genotype), []).append(one)
     names = reading.measurements[0].splits
+    covariates = {
+        covariate: np.array([_mean(same, [one.covariates[covariate] for one in same]) for same in rows.values()])
+        for covariate in reading.measurements[0].covariates
+    }
     dataset = Dataset(
-        Variants(name, reading.wild_type, tuple(rows)),
-        np.array([_mean(same) for same in rows.values()]),
+        Variants(name, reading.wild_type, tuple(rows), covariates, reading.structure),
+        np.array([_mean(same, [one.fitness for one in same]) for same in rows.values()]),
         np.array([_std(same) for same in rows.values()]),
         np.array([sum(one.replicates for one in same) for same in rows.values()], dtype=np.int64),
         group,
@@ -76,11 +89,11 @@ def merge(name: str, reading: Reading, group: str, higher_is_better: bool) -> tu
     return dataset, (*reading.notes, *(note for note in leaks if note))
 
 
-def _mean(same: Sequence[Measurement]) -> float:
+def _mean(same: Sequence[Measurement], values: Sequence[float]) -> float:
     """sum_i r_i y_i / sum_i r_i over rows i with r_i replicates each."""
     if len(same) == 1:
-        return same[0].fitness
-    return float(np.average([one.fitness for one in same], weights=[one.replicates for one in same]))
+        return values[0]
+    return float(np.average(values, weights=[one.replicates for one in same]))
 
 
 def _std(same: Sequence[Measurement]) -> float:

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from multimep.mutations import MutationError, check_residues
@@ -30,6 +30,9 @@ class Columns:
         replicates: number of measurements behind it (optional).
         sequence: full sequences: read where there is no mutant column, compared with it where there is one.
         splits: name of a split -> its column, whose cells are train, test or empty.
+        covariates: name of a covariate -> its column of finite numbers: what the file says of each variant beside the
+            measurement, such as another model's zero-shot score. Predictors may see them. Where the column stands
+            more than once in the header, its copies must agree in every row.
     """
 
     mutant: str | None = None
@@ -38,6 +41,7 @@ class Columns:
     replicates: str | None = None
     sequence: str | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
+    covariates: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,8 +97,12 @@ def decode(inputs: Inputs, file: Text) -> str:
         raise SourceError(inputs.dataset, [fault]) from error
 
 
-def table(inputs: Inputs, file: Text, columns: Iterable[str], delimiter: str = ",") -> list[Row]:
+def table(
+    inputs: Inputs, file: Text, columns: Iterable[str], delimiter: str = ",", copied: Collection[str] = ()
+) -> list[Row]:
     """The rows of a delimited table, with the cells of the named columns.
+
+    A column of `copied` may stand in the header several times; a row in which its copies differ has that fault.
 
     Raises:
         SourceError: wrong encoding, empty file, no rows, broken quotes, one of the columns missing or standing
@@ -105,10 +113,10 @@ def table(inputs: Inputs, file: Text, columns: Iterable[str], delimiter: str = "
         raise inputs.refuse(file.name, "the file is empty")
     header = [name.strip() for name in lines[0][1]]
     used = list(dict.fromkeys(columns))
-    _check_header(inputs, file, header, used)
+    _check_header(inputs, file, header, used, copied)
     if len(lines) == 1:
         raise inputs.refuse(file.name, "no rows below the header")
-    where = {name: header.index(name) for name in used}
+    where = {name: [place for place, one in enumerate(header) if one == name] for name in used}
     return [_row(line, cells, where, len(header)) for line, cells in lines[1:]]
 
 
@@ -131,19 +139,23 @@ def _lines(inputs: Inputs, file: Text, delimiter: str) -> Iterator[tuple[int, li
         raise SourceError(inputs.dataset, [Fault(file.name, start, "", f"broken table: {error}")]) from error
 
 
-def _check_header(inputs: Inputs, file: Text, header: Sequence[str], used: Sequence[str]) -> None:
+def _check_header(
+    inputs: Inputs, file: Text, header: Sequence[str], used: Sequence[str], copied: Collection[str]
+) -> None:
     missing = [name for name in used if name not in header]
-    twice = [name for name in used if header.count(name) > 1]
+    twice = [name for name in used if header.count(name) > 1 and name not in copied]
     reasons = [f"no column {name!r} (name it under columns:, or state another delimiter:)" for name in missing]
     reasons += [f"column {name!r} stands twice in the header; remove or rename one" for name in twice]
     if reasons:
         raise SourceError(inputs.dataset, [Fault(file.name, 1, ", ".join(header), reason) for reason in reasons])
 
 
-def _row(line: int, cells: list[str], where: Mapping[str, int], width: int) -> Row:
+def _row(line: int, cells: list[str], where: Mapping[str, Sequence[int]], width: int) -> Row:
     if len(cells) != width:
         return Row(line, {"": ",".join(cells)}, f"{len(cells)} cells under a header of {width}")
-    return Row(line, {name: cells[place] for name, place in where.items()})
+    differ = [name for name, places in where.items() if len({cells[place].strip() for place in places}) > 1]
+    fault = f"the columns {differ[0]!r} differ; remove or rename all but one" if differ else ""
+    return Row(line, {name: cells[places[0]] for name, places in where.items()}, fault)
 
 
 def gather(inputs: Inputs, file: Text, rows: Iterable[Row], read: Callable[[Row], Measurement]) -> list[Measurement]:

@@ -22,6 +22,7 @@ from multimep.readers.reader import (
     spread,
     table,
 )
+from multimep.variants import COVARIATE_PREFIX
 
 MULTIMEP = Columns(mutant="mutant", fitness="fitness", std="std", replicates="replicates", sequence="sequence")
 PROTEINGYM = Columns(mutant="mutant", fitness="DMS_score", sequence="mutated_sequence")
@@ -39,21 +40,36 @@ class _Layout:
     std: str | None
     replicates: str | None
     splits: Mapping[str, str]
+    covariates: Mapping[str, str]
 
     @property
     def names(self) -> list[str]:
-        every = [self.mutant, self.sequence, self.fitness, self.std, self.replicates, *self.splits.values()]
-        return [name for name in every if name is not None]
+        own = [self.mutant, self.sequence, self.fitness, self.std, self.replicates]
+        return [*(name for name in own if name is not None), *self.splits.values(), *self.covariates.values()]
+
+    @property
+    def copied(self) -> frozenset[str]:
+        """Columns that nothing but covariates are read from."""
+        others = replace(self, covariates={}).names
+        return frozenset(self.covariates.values()) - set(others)
 
 
 def read_multimep(inputs: Inputs) -> Reading:
-    """Mutant or sequence (or both), fitness, optionally std, replicates and split_NAME columns (train, test or empty).
+    """Mutant or sequence (or both), fitness, optionally std, replicates, split_NAME and covariate_NAME columns.
 
-    ``+``, ``,`` and ``:`` separate mutations; ``WT`` and an empty cell are the wild type.
+    ``+``, ``,`` and ``:`` separate mutations; ``WT`` and an empty cell are the wild type. A split's cells are train,
+    test or empty, a covariate's finite numbers.
     """
     header = header_of(inputs, inputs.file("variants"))
-    own = {name.removeprefix(SPLIT_PREFIX): name for name in header if name.startswith(SPLIT_PREFIX)}
-    columns = replace(inputs.columns, splits={**own, **inputs.columns.splits})
+    splits, covariates = (
+        {name.removeprefix(prefix): name for name in header if name.startswith(prefix)}
+        for prefix in (SPLIT_PREFIX, COVARIATE_PREFIX)
+    )
+    columns = replace(
+        inputs.columns,
+        splits={**splits, **inputs.columns.splits},
+        covariates={**covariates, **inputs.columns.covariates},
+    )
     return _read(replace(inputs, columns=columns), MULTIMEP)
 
 
@@ -74,7 +90,7 @@ def read_transmep(inputs: Inputs) -> Reading:
 def _read(inputs: Inputs, defaults: Columns) -> Reading:
     file = inputs.file("variants")
     layout = _layout(inputs, file, defaults)
-    rows = table(inputs, file, layout.names)
+    rows = table(inputs, file, layout.names, copied=layout.copied)
     wild_type = _wild_type(inputs, rows, layout)
     measurements = gather(inputs, file, rows, lambda row: _measurement(row, layout, inputs.offset, wild_type))
     return Reading(wild_type, tuple(measurements))
@@ -92,6 +108,7 @@ def _layout(inputs: Inputs, file: Text, defaults: Columns) -> _Layout:
         std=named.std or _present(defaults.std, header),
         replicates=named.replicates or _present(defaults.replicates, header),
         splits=named.splits,
+        covariates=named.covariates,
     )
 
 
@@ -124,6 +141,7 @@ def _measurement(row: Row, layout: _Layout, offset: int, wild_type: str) -> Meas
         spread(row[layout.std]) if layout.std else math.nan,
         count(row[layout.replicates]) if layout.replicates else 1,
         {name: _side(row[column], column) for name, column in layout.splits.items()},
+        {name: number(row[column], column) for name, column in layout.covariates.items()},
     )
 
 
