@@ -245,6 +245,25 @@ def report(
 
 
 @app.command()
+def proteingym(
+    scores: Annotated[list[Path], typer.Argument(help="CSVs: DMS_id, scheme (or in the file's name), one per model.")],
+    reference: Annotated[Path, typer.Option(help="ProteinGym's DMS_substitutions.csv.")],
+    output: Output,
+    lower_is_better: Annotated[bool, typer.Option("--lower-is-better", help="For errors such as MSE.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Aggregate one's own scores per assay as ProteinGym's supervised table does; its own files may stand beside."""
+    from multimep import proteingym as benchmark
+
+    paths.check([*scores, reference], [output])
+    known = benchmark.read_reference(reference)
+    table = benchmark.summary(benchmark.read_scores(scores), known, lower_is_better=lower_is_better, seed=seed)
+    benchmark.write(table, output)
+    typer.echo(table.drop(columns="assays").to_string(index=False, float_format="{:.3f}".format))
+    typer.echo(f"{output}: {table['assays'].iloc[0]} of the reference's {len(known)} assays")
+
+
+@app.command()
 def methods() -> None:
     """List the methods with what they are."""
     from multimep.methods import METHODS
