@@ -3,8 +3,11 @@ r"""Mean Spearman of methods taught by n random single mutants of a scan and ask
     python benchmarks/low_n.py SCAN.csv.gz ... --methods one_hot_ridge site_gp --seeds 10
 
 Each scan is a CSV (mutant, DMS_score; a column `higher_is_better` is not needed: the scores must rise with fitness)
-with its wild type in SCAN.fasta beside it. Methods that ask a language model cannot be measured here. Coverage: the
-part of the asked variants whose measurement lies within 1.96 `noisy_std` of the mean.
+with its wild type in SCAN.fasta beside it. Coverage: the part of the asked variants whose measurement lies within 1.96
+`noisy_std` of the mean. Methods that ask a language model need one:
+
+    python benchmarks/low_n.py SCAN.csv.gz ... --language-model mini --sizes 24 96 --seeds 3 \
+        --methods zero_shot fine_tune likelihood_tune 'likelihood_tune:{"loss": "list_mle"}'
 
     python benchmarks/low_n.py SCAN.csv.gz ... --others OTHER.csv.gz ... --sizes 12 24 48 --seeds 3 \
         --methods 'site_gp:{"expectation": false}' site_gp shared_prior_gp
@@ -29,14 +32,23 @@ from scipy.stats import spearmanr
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.families import families
+from multimep.language_model import LanguageModel
+from multimep.language_model import load as load_model
 from multimep.methods import METHODS, Method, Predictor
 from multimep.methods.shared_prior_gp import Lesson, SharedPriorGP, belief_from
 from multimep.methods.site_gp import fitted
 from multimep.mutations import format_genotype, parse
 
 
-def no_language_model() -> None:
-    raise SystemExit("this benchmark has no language model")
+def door(name: str | None) -> Embedder:
+    """The way to the language model of that name (as in a study's `language_model`); without one, to none."""
+
+    def load() -> LanguageModel:
+        if name is None:
+            raise SystemExit("this method asks a language model; choose one with --language-model, for example mini")
+        return load_model(name, device="auto")
+
+    return Embedder(load)
 
 
 def read(path: Path) -> Dataset:
@@ -110,20 +122,22 @@ def differences(by_scan: pd.DataFrame, scans: dict[str, str], method: str) -> pd
     return pd.DataFrame(rows, columns=["difference", "size", "mean", "low", "high", "families won"])
 
 
-def measure(method: Method, train: Dataset, asked: Dataset, seed: int) -> dict[str, float]:
+def measure(method: Method, train: Dataset, asked: Dataset, embedder: Embedder, seed: int) -> dict[str, float]:
     """Rank correlation, coverage of 95 % intervals, seconds of the fit; what is asked has no fitness."""
     start = time.perf_counter()
-    predictor = method.fit([train], Embedder(no_language_model), seed)
+    predictor = method.fit([train], embedder, seed)
     seconds = time.perf_counter() - start
     found = predictor.predict(asked.variants)
     inside = np.abs(asked.fitness - found.mean) <= 1.96 * found.noisy_std
     rho = spearmanr(found.mean, asked.fitness).statistic if np.ptp(found.mean) > 0 else 0.0
-    return {"spearman": float(rho), "coverage": float(inside.mean()), "seconds": seconds}
+    coverage = float(inside.mean()) if np.isfinite(found.noisy_std).all() else float("nan")
+    return {"spearman": float(rho), "coverage": coverage, "seconds": seconds}
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Print one table: a row per method and size (means over scans of means over seeds), and one of the scans."""
     rows, scans = [], {}
+    embedder = door(arguments.language_model)
     methods = {label: method_of(label, arguments) for label in arguments.methods}
     for path in arguments.scans:
         data = read(path)
@@ -131,7 +145,7 @@ def main(arguments: argparse.Namespace) -> None:
         for size in arguments.sizes:
             for seed, train, asked in draws(data, size, arguments.seeds):
                 for label, method in methods.items():
-                    found = measure(method, train, asked, seed)
+                    found = measure(method, train, asked, embedder, seed)
                     rows.append({"scan": data.name, "method": label, "size": size, "seed": seed, **found})
         print(f"{data.name}: {len(data)} single mutants", file=sys.stderr, flush=True)
     table = pd.DataFrame(rows)
@@ -149,6 +163,7 @@ if __name__ == "__main__":
     parser.add_argument("scans", nargs="+", type=Path)
     parser.add_argument("--methods", nargs="+", default=["one_hot_ridge", "site_gp"])
     parser.add_argument("--others", nargs="+", type=Path, default=[], help="scans that teach shared_prior_gp")
+    parser.add_argument("--language-model", help="mini, a published checkpoint or a file")
     parser.add_argument("--sizes", nargs="+", type=float, default=[24, 48, 96, 240])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--settings", type=json.loads, default={}, help="of site_gp, as JSON")

@@ -24,9 +24,12 @@ QUICK: dict[str, dict[str, Any]] = {
     "transmep": {"alpha_steps": 6, "gamma_steps": 6, "repeats": 20},
     "fine_tune": {"epochs": 2},
     "fine_tune_together": {"epochs": 2},
+    "likelihood_tune": {"steps": 10, "members": 2},
+    "likelihood_tune_together": {"steps": 10},
 }
 # Two epochs are enough for the laws; a random language model needs more to learn a landscape.
 THOROUGH = QUICK | {name: {"epochs": 15} for name in ("fine_tune", "fine_tune_together")}
+THOROUGH |= {name: {"steps": 60, "learning_rate": 1e-2} for name in ("likelihood_tune", "likelihood_tune_together")}
 
 UNSUPERVISED = {"zero_shot"}
 FROM_ONE_ROW = {"fine_tune", "fine_tune_together", "zero_shot"}

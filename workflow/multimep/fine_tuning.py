@@ -147,8 +147,7 @@ def fine_tune(language_model: LanguageModel, train: Sequence[Dataset], settings:
     that constant. Inside `interruption.watch` a training that was interrupted goes on from its checkpoint, and an
     interruption raises Interrupted. Raises FineTuningError for a dataset without rows and for two of one name.
     """
-    datasets = sorted((part.select(sorted(part.variants.mutants)) for part in train), key=lambda part: part.name)
-    _check(datasets)
+    datasets = in_order(train)
     trunk = replace(language_model, model=copy.deepcopy(language_model.model), precision=settings.precision)
     heads = {part.name: _fresh_head(part, trunk, seed) for part in datasets}
     lessons = [_lesson(part, heads[part.name], trunk, settings, seed) for part in datasets if heads[part.name].scale]
@@ -173,16 +172,20 @@ def pool(trunk: LanguageModel, tokens: Int[Tensor, "batch tokens"]) -> Float[Ten
     return states[:, 1:-1].float().mean(dim=1)
 
 
-def _check(datasets: Sequence[Dataset]) -> None:
+def in_order(train: Sequence[Dataset]) -> list[Dataset]:
+    """Datasets by name, their rows by mutant; raises FineTuningError for none, one without rows and a name twice."""
+    datasets = sorted((part.select(sorted(part.variants.mutants)) for part in train), key=lambda part: part.name)
     names = [part.name for part in datasets]
     if not names or len(set(names)) != len(names):
         raise FineTuningError(f"distinct datasets are needed to fine-tune on, given: {', '.join(names) or 'none'}")
     for part in datasets:
         if not len(part):
             raise FineTuningError(f"{part.name}: no rows to fine-tune on")
+    return datasets
 
 
-def _random(seed: int, purpose: str) -> np.random.Generator:
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """Random numbers for one purpose, whatever others are drawn."""
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
@@ -190,14 +193,14 @@ def _fresh_head(dataset: Dataset, trunk: LanguageModel, seed: int) -> Head:
     constant = float(np.ptp(dataset.fitness)) == 0.0
     mean, scale = (float(dataset.fitness[0]), 0.0) if constant else (dataset.fitness.mean(), dataset.fitness.std())
     # w, b ~ U(-1, 1) / sqrt(width), as a linear layer of torch begins
-    numbers = _random(seed, f"head of {dataset.name}").uniform(-1, 1, trunk.width + 1) / math.sqrt(trunk.width)
+    numbers = generator(seed, f"head of {dataset.name}").uniform(-1, 1, trunk.width + 1) / math.sqrt(trunk.width)
     layer = torch.tensor(numbers, dtype=torch.float32, device=trunk.device)
     return Head(layer[:-1].clone(), layer[-1].clone(), float(mean), float(scale))
 
 
 def _lesson(dataset: Dataset, head: Head, trunk: LanguageModel, settings: Training, seed: int) -> Lesson:
     kept = round(settings.validation_fraction * len(dataset)) if len(dataset) >= LEAST_ROWS_TO_VALIDATE else 0
-    order = _random(seed, f"validation of {dataset.name}").permutation(len(dataset))
+    order = generator(seed, f"validation of {dataset.name}").permutation(len(dataset))
     targets = torch.tensor(head.standardise(dataset.fitness), dtype=torch.float32, device=trunk.device)
     return Lesson(head, trunk.tokens(dataset.variants.sequences), targets, np.sort(order[kept:]), np.sort(order[:kept]))
 
@@ -237,7 +240,7 @@ def _run(trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training, se
     )
     named = [{"params": values, "lr": peak, "weight_decay": decay} for values, peak, decay in groups]
     optimiser = torch.optim.AdamW(named, fused=True)
-    return TrainingRun({**layers, **heads}, optimiser, _random(seed, "order of the batches"), settings.patience)
+    return TrainingRun({**layers, **heads}, optimiser, generator(seed, "order of the batches"), settings.patience)
 
 
 def interleave(

@@ -112,6 +112,27 @@ def _fine_tuning_memory(work: Work) -> float:
     return TORCH + 24.0 * work.model.parameters / MIB + _activations(work, _batch(work, 8), work.model.layers)
 
 
+def _likelihood_tuning(work: Work) -> float:
+    # three passes of the wild type a step (`masked`: of a copy for each site in the batch), then the table
+    masked = work.settings.get("score", "wild_type") == "masked"
+    copies = min(_batch(work, 128), work.largest, work.length) if masked else 1
+    steps = 3.0 * copies * int(work.settings.get("steps", 100))
+    table = work.length if masked else 1
+    return _members(work) * (len(work.folds) * (steps + table) * _forward(work) + 1e3 * work.asked)
+
+
+def _likelihood_tuning_memory(work: Work) -> float:
+    # the model and its copy; for each weight that learns a gradient, two moments and the best so far
+    masked = work.settings.get("score", "wild_type") == "masked"
+    copies = min(_batch(work, 128), work.largest, work.length) if masked else 1
+    bytes_each = {"lora": 12.0, "last_layers": 16.0}.get(work.settings.get("adapt", "lora"), 24.0)
+    return TORCH + bytes_each * work.model.parameters / MIB + _activations(work, copies, work.model.layers)
+
+
+def _members(work: Work) -> int:
+    return int(work.settings.get("members", 1))
+
+
 def _batch(work: Work, default: int) -> int:
     return int(work.settings.get("batch_size", default))
 
@@ -229,6 +250,8 @@ PRICES: Mapping[str, Price] = {
     "transmep": Price(_transmep, _transmep_memory),
     "fine_tune": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
     "fine_tune_together": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
+    "likelihood_tune": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
+    "likelihood_tune_together": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
     "evaluate": Price(_evaluation, lambda work: 0.02 * work.asked),
     "report": Price(_evaluation, lambda work: 0.01 * work.asked * int(work.settings.get("tables", 1))),
 }

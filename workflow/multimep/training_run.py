@@ -151,6 +151,11 @@ class Checkpointing:
             self.due = now + max(interruption.EVERY_SECONDS, WORTH * (now - began))
             interruption.stop_if_requested()
 
+    def finished(self) -> None:
+        """Write the state of a run that is over, for what follows it in the same command may be interrupted."""
+        if self.path is not None:
+            write(self.run, self.path)
+
 
 def write(run: TrainingRun, path: Path) -> None:
     """Write the state of the run, whole or not at all; raises TrainingRunError where there is no room for it."""

@@ -47,6 +47,8 @@ METHODS = Table(
         "transmep": "TransMEP",
         "fine_tune": "FineTune",
         "fine_tune_together": "FineTuneTogether",
+        "likelihood_tune": "LikelihoodTune",
+        "likelihood_tune_together": "LikelihoodTuneTogether",
     }
 )
 
