@@ -13,21 +13,20 @@ PACKAGE = Path(__file__).parents[1] / "workflow" / "multimep"
 
 # A module imports only modules that stand before it.
 ORDER = (
-    "typed_values", "nesting", "prices", "costs", "cluster", "layout", "forecast", "accounting", "progress",
-    "paths", "mutations", "substitutions", "structure", "alignment", "variants", "dataset", "downloads",
-    "interruption", "simulation", "readers.faults", "readers.measurements", "readers.reader", "readers.table",
-    "readers.lineage", "readers.coordinates", "sources", "splits", "checkpoints", "language_model", "corpus",
-    "pretraining", "embeddings", "embedder", "predictions", "gaussian_process", "ridge", "families", "evidence",
-    "site_kernel", "training_run", "fine_tuning", "affine", "likelihood", "losses", "low_rank", "lessons",
-    "likelihood_tuning", "methods.method", "methods.scaling", "methods.blocks", "methods.features",
-    "methods.ridge_state", "methods.warping", "methods.kernel_predictor", "methods.additive",
-    "methods.one_hot_ridge", "methods.site_gp", "methods.shared_prior_gp", "methods.zero_shot",
-    "methods.embedding_gp", "methods.transmep", "methods.fine_tune", "methods.fine_tune_together",
-    "methods.likelihood_tune", "methods.likelihood_tune_together", "methods", "methods.nested",
-    "methods.predictor_file", "finished_folds", "cross_prediction", "candidates", "metrics", "comparisons",
-    "proteingym", "drawing", "figures", "tables", "findings", "report", "settings", "chosen_model",
-    "prediction_job", "lanes", "packing", "cluster_replay", "planning", "shards", "study_report", "options",
-    "language_model_commands", "cluster_commands", "cli", "__main__",
+    "typed_values", "nesting", "prices", "costs", "cluster", "layout", "forecast", "accounting", "progress", "paths",
+    "mutations", "substitutions", "structure", "alignment", "variants", "dataset", "downloads", "interruption",
+    "simulation", "readers.faults", "readers.measurements", "readers.reader", "readers.table", "readers.lineage",
+    "readers.coordinates", "sources", "splits", "checkpoints", "language_model", "corpus", "pretraining",
+    "embeddings", "embedder", "predictions", "gaussian_process", "ridge", "families", "evidence", "site_kernel",
+    "training_run", "fine_tuning", "affine", "likelihood", "losses", "low_rank", "lessons", "likelihood_tuning",
+    "methods.method", "methods.scaling", "methods.blocks", "methods.features", "methods.ridge_state",
+    "methods.warping", "methods.kernel_predictor", "methods.additive", "methods.one_hot_ridge", "methods.site_gp",
+    "methods.shared_prior_gp", "methods.zero_shot", "methods.embedding_gp", "methods.transmep", "methods.fine_tune",
+    "methods.fine_tune_together", "methods.likelihood_tune", "methods.likelihood_tune_together", "methods",
+    "methods.nested", "methods.recalibrated", "methods.predictor_file", "finished_folds", "cross_prediction",
+    "candidates", "metrics", "comparisons", "proteingym", "drawing", "figures", "tables", "findings", "report",
+    "settings", "chosen_model", "prediction_job", "lanes", "packing", "cluster_replay", "planning", "shards",
+    "study_report", "options", "language_model_commands", "cluster_commands", "cli", "__main__",
 )  # fmt: skip
 EMPTY = ("", "readers")  # packages whose __init__ imports nothing
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -104,7 +103,16 @@ def test_the_rules_import_nothing_of_multimep_but_its_version_and_its_light_room
 def test_a_command_that_needs_no_language_model_does_not_import_torch(command):
     rooms = {"dataset": "sources", "split": "splits", "predict": "chosen_model, cross_prediction"}
     code = f"import sys; from multimep import settings, {rooms.get(command, 'metrics, study_report')}"
-    names = "additive", "one_hot_ridge", "site_gp", "shared_prior_gp", "zero_shot", "embedding_gp", "transmep"
+    names = (
+        "additive",
+        "one_hot_ridge",
+        "site_gp",
+        "shared_prior_gp",
+        "zero_shot",
+        "embedding_gp",
+        "transmep",
+        "recalibrated",
+    )
     methods = f"from multimep.methods import METHODS; [METHODS[name] for name in {names}]"
     assert run(f"{code}; {methods}; print('torch' in sys.modules)") == "False\n"
 

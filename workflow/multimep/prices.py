@@ -252,6 +252,7 @@ PRICES: Mapping[str, Price] = {
     "fine_tune_together": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
     "likelihood_tune": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
     "likelihood_tune_together": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
+    "recalibrated": nested({"site_gp": None}),
     "evaluate": Price(_evaluation, lambda work: 0.02 * work.asked),
     "report": Price(_evaluation, lambda work: 0.01 * work.asked * int(work.settings.get("tables", 1))),
 }

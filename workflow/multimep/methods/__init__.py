@@ -49,6 +49,7 @@ METHODS = Table(
         "fine_tune_together": "FineTuneTogether",
         "likelihood_tune": "LikelihoodTune",
         "likelihood_tune_together": "LikelihoodTuneTogether",
+        "recalibrated": "Recalibrated",
     }
 )
 
