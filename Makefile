@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 CORES ?= all
 # The memory of this machine, less a tenth for everything else, bounds what runs side by side.
 MEMORY := $(shell $(PYTHON) -c "import os; print(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') * 9 // 10**7)")
-SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --resources mem_mb=$(MEMORY)
+# A progress display on a terminal; elsewhere lines that say how many of the steps are done.
+LOGGER := $(shell test -t 2 && echo --logger rich)
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --resources mem_mb=$(MEMORY) $(LOGGER)
 
 .PHONY: run dry-run fetch test check shapes format lock schema clean
 
 run: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS)
-	@echo "The report: $(CURDIR)/results/report.html"
 
 dry-run: $(VENV)/ready
 	$(SNAKEMAKE) --dry-run --quiet rules $(ARGS)

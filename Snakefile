@@ -31,3 +31,8 @@ rule all:
     default_target: True
     input:
         "<results>/report.html",
+
+
+onsuccess:
+    if (RESULTS / "report.html").exists():
+        print("The report:", (RESULTS / "report.html").resolve(), file=sys.stderr)

@@ -1,5 +1,7 @@
 """The door: the bench route without Snakemake, and what a stranger gets wrong: one clear line, status 2, no file."""
 
+import dataclasses
+import json
 import re
 import subprocess
 import sys
@@ -126,7 +128,7 @@ def test_new_variants_of_a_table_are_predicted_in_its_order(made, run, monkeypat
 BAD_TABLES = {
     "no such file": ("x/none.csv", None, ["none.csv", "no such file"]),
     "wrong reference": ("x/t.csv", HEADER + "A1V,1\nM1A,1\nK9A,1\n",
-        ["t.csv line 2", "A1V: the wild type has M at position 1", "t.csv line 4"]),
+        ["t.csv line 2", "A1V: the wild type has M at position 1", "t.csv line 4", "state `offset`"]),
     "out of range": ("x/t.csv", HEADER + "M99A,1\n", ["t.csv line 2", "position outside the wild type (1 to 18)"]),
     "foreign separator": ("x/t.csv", HEADER + "M1A;K2A,1\n", ["t.csv line 2", "separate mutations by ':', '+' or ','"]),
     "one site twice": ("x/t.csv", HEADER + "M1A:M1C,1\n", ["t.csv line 2", "two mutations at site 1"]),
@@ -154,6 +156,7 @@ def test_a_table_with_faults_is_refused_whole(case, run, monkeypatch, tmp_path):
 BAD_COMMANDS = {
     # where the data come from, and where results go
     "no source": (f"dataset mine {OUT}", ["--variants FILE.csv with --wild-type"]),
+    "misspelt source": (f"dataset mine --spec {{souce: 1}} {OUT}", ["unknown key 'souce'", "source"]),
     "no wild type": (f"dataset mine --variants my.csv {OUT}", ["--wild-type"]),
     "wild type alone": (f"dataset mine --wild-type MKT {OUT}", ["--variants"]),
     "unknown letter": (f"dataset mine --variants my.csv --wild-type MKTX {OUT}", ["'X' at position 4"]),
@@ -311,6 +314,25 @@ def test_methods_lists_every_method_with_what_it_is(run):
     lines = run("methods").out.splitlines()
     assert [line.split()[0] for line in lines] == list(METHODS)
     assert all(len(line.split()) > 3 for line in lines)
+
+
+def test_a_method_and_a_scheme_are_listed_with_every_setting_its_default_and_its_reason(run):
+    told = run("methods transmep").out
+    for setting in dataclasses.fields(METHODS["transmep"]):
+        assert re.search(rf"^{setting.name}: {re.escape(json.dumps(setting.default))}\n    \S", told, re.MULTILINE)
+    assert [line.split()[0] for line in run("schemes").out.splitlines()] == list(splits.SCHEMES)
+    assert "\nsizes: [24, 96]\n" in run("schemes low_n").out
+    assert run("methods magic") == Done(2, "", f"multimep: no method 'magic'; choose from {', '.join(METHODS)}\n")
+
+
+def test_a_table_with_columns_of_other_names_is_read_where_the_spec_names_them(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("variant,score\nM1A,1\nK2A,2\n")
+    line = "dataset mine --variants t.csv --wild-type MKT --output d.csv --spec "
+    columns = "{source: {columns: {mutant: variant, fitness: score}}}"
+    assert run(f"{line}{columns}").status == 0
+    assert dataset.read(Path("d.csv")).variants.mutants == ("M1A", "K2A")
+    assert "--variants FILE.csv with --wild-type" in run(f"{line}{{source: {{wild_type: MKT}}}}").err
 
 
 DEFAULTS = {

@@ -153,6 +153,7 @@ def test_lines_are_counted_as_an_editor_does_even_with_cells_of_several_lines() 
         (b"mutant,score\nA1C,1\n", "no column 'fitness'"),
         (b"name,fitness\nA1C,1\n", "no column 'mutant'"),
         (b"mutant,mutant,fitness\nA1C,A1C,1\n", "column 'mutant' stands twice"),
+        (b"mutant,fitness,fitness\nA1C,1,2\n", "column 'fitness' stands twice"),
         ("mutant,fitness\nA1C,1\nA1D,2 µ\n".encode("latin-1"), "is not UTF-8"),
         ("mutant,fitness\nA1C,1\n".encode("utf-16"), "is not UTF-8"),
         (b'mutant,fitness\n"A1C,1\n', "broken table"),

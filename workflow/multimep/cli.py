@@ -6,14 +6,15 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from multimep import cluster_commands, is_refusal, language_model_commands, paths
+from multimep import catalogue_commands, cluster_commands, is_refusal, language_model_commands, paths
 from multimep.interruption import Interrupted
 from multimep.options import Cache, Checkpoints, Configuration, Language, Mirror, Output, Results, Seed, Settings, Table
 
 WELCOME = """Which way of using a protein language model predicts these mutants best, and what do untested ones score?
 
 Compare methods on your own table: dataset, split, cross-predict, evaluate. Predict new mutants: dataset, fit, predict.
-COMMAND --help shows every setting with its default; many datasets and methods at once are the pipeline's work."""
+COMMAND --help shows every option with its default, `methods NAME` and `schemes NAME` every setting; many datasets and
+methods at once are the pipeline's work."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=WELCOME)
 
@@ -67,7 +68,8 @@ def dataset(
         str, typer.Option(help="Source, group, target and direction as JSON or YAML, as in config.yaml.")
     ] = "{}",
     variants: Annotated[
-        Path | None, typer.Option(help="Instead of --spec: a CSV with mutant (or sequence) and fitness.")
+        Path | None,
+        typer.Option(help="A CSV with mutant (or sequence) and fitness; --spec may add columns, offset and the like."),
     ] = None,
     wild_type: Annotated[str, typer.Option(help="With --variants: the sequence, or a FASTA file.")] = "",
     mirror: Mirror = "",
@@ -82,12 +84,12 @@ def dataset(
 
     paths.check_name(name)
     values = settings.parse(spec, "--spec")
-    given = {"--variants": variants, "--wild-type": wild_type, "source in --spec": values.get("source")}
-    if [key for key, value in given.items() if value] not in (["--variants", "--wild-type"], ["source in --spec"]):
+    twice = variants is not None and {"files", "wild_type"} & set(values.get("source") or {})
+    if bool(variants) != bool(wild_type) or twice or not (variants or values):
         raise CommandError("give --variants FILE.csv with --wild-type (sequence or FASTA file), or a source in --spec")
     paths.check([variants] if variants else [], [output])
     if variants is not None:
-        values = {**values, "source": settings.table_source(variants, wild_type)}
+        values = {**values, "source": settings.table_source(variants, wild_type) | (values.get("source") or {})}
     chosen = typed_values.build(sources.DatasetSpec, values, f"datasets.{name}")
     found, record = sources.collect(name, chosen, cache, mirror or None, root)
     datasets.write(found, record, output)
@@ -263,14 +265,5 @@ def proteingym(
     typer.echo(f"{output}: {table['assays'].iloc[0]} of the reference's {len(known)} assays")
 
 
-@app.command()
-def methods() -> None:
-    """List the methods with what they are."""
-    from multimep.methods import METHODS
-
-    for name, method in METHODS.items():
-        typer.echo(f"{name:20s} {(sys.modules[method.__module__].__doc__ or '').splitlines()[0].partition(': ')[2]}")
-
-
-for command in (*language_model_commands.COMMANDS, *cluster_commands.COMMANDS):
+for command in (*language_model_commands.COMMANDS, *cluster_commands.COMMANDS, *catalogue_commands.COMMANDS):
     app.command()(command)

@@ -34,6 +34,8 @@ class Forecast:
 
     def sentence(self, cluster: Cluster) -> str:
         """The forecast in words, with its price and energy at this site."""
+        if self.unknown == self.jobs > 0:
+            return f"{self.jobs} cross-predictions to do, not foreseeable before the splits are made"
         left = f" ({self.unknown} of them not foreseeable before their splits are made)" if self.unknown else ""
         money = price(self.gpu_hours, self.core_hours, cluster)
         paid = f", {money:.2f} {cluster.currency}" if money else ""

@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
-Settings = Annotated[str, typer.Option(help="Settings as JSON or YAML; what is left out keeps its default.")]
+Settings = Annotated[
+    str,
+    typer.Option(
+        help="Settings as JSON or YAML; what is left out keeps its default (`multimep methods NAME`, `multimep schemes "
+        "NAME`, docs/configuration.md)."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Everything random follows from this number.")]
 Mirror = Annotated[
     str,

@@ -39,7 +39,7 @@ FOUND_BY = {
     for key, value in (config | {"language_model": CHOSEN}).items()
     if key not in ELSEWHERE
 }
-# The last three: benchmarks/environment.py measures what they are worth.
+# The last three: what they are worth was measured on two shared cores (benchmarks/environment.py, 2026-11-22).
 ENVIRONMENT = {
     "MULTIMEP_MIRROR": config.get("mirror") or "",
     "MULTIMEP_CACHE": config.get("cache", "results/cache"),

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 LISTED = 20
 """Faults that a message shows; the others are counted there and kept in `SourceError.faults`."""
 
+NUMBERED = ("outside the wild type", "the wild type has")
+"""Words of the reasons that a wrong offset gives."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -36,6 +39,8 @@ class SourceError(ValueError):
         lines = [f"  {fault}" for fault in self.faults[:LISTED]]
         if len(self.faults) > LISTED:
             lines.append(f"  ... and {len(self.faults) - LISTED} more")
+        if any(word in fault.reason for fault in self.faults for word in NUMBERED):
+            lines.append("  positions count from 1 on the wild type; where the source counts otherwise, state `offset`")
         found = f"{len(self.faults)} fault{'s' * (len(self.faults) != 1)}"
         super().__init__("\n".join([f"{dataset}: {found} in its source, nothing was written", *lines]))
 

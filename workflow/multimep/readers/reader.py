@@ -110,12 +110,12 @@ def table(
     """
     lines = list(_lines(inputs, file, inputs.delimiter or delimiter))
     if not lines:
-        raise inputs.refuse(file.name, "the file is empty")
+        raise inputs.refuse(file.name, "the file is empty; give it a header line and rows")
     header = [name.strip() for name in lines[0][1]]
     used = list(dict.fromkeys(columns))
     _check_header(inputs, file, header, used, copied)
     if len(lines) == 1:
-        raise inputs.refuse(file.name, "no rows below the header")
+        raise inputs.refuse(file.name, "no rows below the header; save the table again with its rows")
     where = {name: [place for place, one in enumerate(header) if one == name] for name in used}
     return [_row(line, cells, where, len(header)) for line, cells in lines[1:]]
 
