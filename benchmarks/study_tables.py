@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from multimep import comparisons, dataset, metrics
+from multimep import comparisons, dataset, families, metrics, verdicts
+from multimep.questions import by_usual_labels
 
 
 def main(results: Path, metric: str) -> None:
@@ -19,10 +20,12 @@ def main(results: Path, metric: str) -> None:
         shown = rows.droplevel("size")
         print(f"\n{metric}{f', {size[1:]} training variants' if size else ''}\n")
         print(pd.concat([shown, shown.mean().to_frame("mean").T]).round(3).to_markdown(floatfmt=".3f"))
-    groups = {path.stem: dataset.read_record(path).group for path in (results / "datasets").glob("*.csv")}
+    records = [dataset.read_record(path) for path in sorted((results / "datasets").glob("*.csv"))]
+    family = families.named({record.name: record.wild_type for record in records})
+    kin = comparisons.Kin(family, {record.name: record.group for record in records})
     print()
-    for found in comparisons.seed_study(table, groups=groups).values():
-        print(f"- {found.sentence}")
+    for _, found in comparisons.answers(table, by_usual_labels(list(by.columns)), kin=kin):
+        print(f"- {verdicts.sentence(found)}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Comparisons: the dataset is the unit, differences are paired, the sentence says its numbers, no verdict too many."""
+"""Comparisons: the protein family is the unit, differences are paired, p-values are adjusted, constants count as 0."""
 
 import itertools
 
@@ -7,17 +7,18 @@ import pandas as pd
 import pytest
 
 from multimep.comparisons import (
-    QUESTIONS,
     ComparisonError,
-    bootstrap_mean,
+    Kin,
+    adjusted,
+    answers,
+    chosen_among,
     compare,
-    learning_curve,
-    learning_curves,
+    constant_as_zero,
     low_n_splits,
-    seed_study,
-    warnings,
-    wilcoxon,
+    split_of,
 )
+from multimep.inference import holm
+from multimep.questions import Question, by_usual_labels
 
 DATASETS = tuple("abcdefg")
 
@@ -61,7 +62,7 @@ def _curve_table() -> pd.DataFrame:
 def test_the_difference_is_paired_over_folds_and_averaged_over_datasets() -> None:
     gaps = dict(zip(DATASETS, [0.03, 0.01, 0.02, 0.04, -0.01, 0.05, 0.0], strict=True))
     found = compare(_table(gaps), "new", "old", "random")
-    assert found.differences == pytest.approx(gaps)
+    assert found.differences == found.families == pytest.approx(gaps)
     assert found.mean == pytest.approx(0.02)
     assert (found.wins, found.ties, found.losses) == (5, 1, 1)
 
@@ -73,35 +74,63 @@ def test_swapping_the_methods_turns_every_sign() -> None:
     assert (back.low, back.high) == pytest.approx((-forth.high, -forth.low), abs=2e-3)
 
 
-def test_the_sentence_says_its_numbers_and_decides_only_what_interval_and_test_agree_on() -> None:
-    better = compare(_table(dict.fromkeys(DATASETS, 0.03)), "new", "old", "random").sentence
-    assert better == (
-        "Over 7 datasets (random), new minus old in Spearman: 0.030 [0.030, 0.030], better on 7 of 7"
-        " (Wilcoxon p = 0.016): new is better."
+def test_datasets_of_one_family_count_once() -> None:
+    gaps = dict(zip(DATASETS, [0.3, 0.1, 0.02, 0.04, -0.01, 0.05, 0.0], strict=True))
+    found = compare(_table(gaps), "new", "old", "random", kin=Kin({"a": "a", "b": "a"}))
+    assert found.families == pytest.approx({"a": 0.2} | {name: gaps[name] for name in "cdefg"})
+    assert found.mean == pytest.approx((0.2 + 0.02 + 0.04 - 0.01 + 0.05) / 6)
+    alone = compare(_table({"a": 0.2, "b": 0.1}), "new", "old", "random", kin=Kin({"a": "a", "b": "a"}))
+    assert np.isnan([alone.low, alone.high, alone.sd]).all()
+
+
+def test_the_interval_draws_families_inside_their_types() -> None:
+    gaps = dict(zip(DATASETS, [0.31, 0.29, 0.3, 0.32, 0.01, 0.0, 0.02], strict=True))
+    types = dict.fromkeys("abcd", "enzyme") | dict.fromkeys("efg", "binding")
+    plain, inside = (compare(_table(gaps), "new", "old", "random", kin=Kin({}, kinds)) for kinds in ({}, types))
+    assert inside.mean == plain.mean
+    assert inside.high - inside.low < 0.1 < plain.high - plain.low
+    assert dict(inside.parts)["type"] == pytest.approx({"enzyme": 0.305, "binding": 0.01})
+
+
+def test_every_training_size_weighs_the_same_however_many_seeds_it_has() -> None:
+    sizes = {"12": (0.1, 6), "384": (0.3, 2)}
+    table = pd.DataFrame(
+        _row("a", "low_n", method, f"n{size}_seed{seed}", gap * (method == "new"))
+        for size, (gap, seeds) in sizes.items()
+        for seed in range(seeds)
+        for method in ("new", "old")
     )
-    mixed = dict(zip(DATASETS, [0.03, -0.04, 0.02, -0.03, 0.01, -0.02, 0.0], strict=True))
-    assert compare(_table(mixed), "new", "old", "random").sentence.endswith(": no difference shown.")
-    assert "better on 3 of 7, equal on 1 (" in compare(_table(mixed), "new", "old", "random").sentence
-    worse = compare(_table(dict.fromkeys(DATASETS, -0.03)), "new", "old", "random")
-    assert worse.verdict == "new is worse"
+    found = compare(table, "new", "old", "low_n")
+    assert found.mean == pytest.approx(0.2)
+    assert dict(found.parts)["training size"] == pytest.approx({"n = 12": 0.1, "n = 384": 0.3})
 
 
-def test_fewer_than_six_datasets_decide_nothing() -> None:
-    found = compare(_table(dict.fromkeys(DATASETS[:5], 0.2)), "new", "old", "random")
-    assert found.verdict == "not decided (fewer than 6 datasets)"
-    alone = compare(_table({"a": 0.2}), "new", "old", "random")
-    assert np.isnan([alone.low, alone.high]).all()
-    assert alone.sentence.startswith("Over 1 dataset (random), new minus old in Spearman: 0.200, better on 1 of 1")
+def test_the_p_values_of_a_study_are_adjusted_for_all_its_comparisons() -> None:
+    gaps = [0.03, 0.01, 0.02, 0.04, -0.01, 0.05, 0.02]
+    parts = [_table(dict(zip(DATASETS, gaps, strict=True))), _table(dict.fromkeys(DATASETS, 0.001))]
+    both = adjusted([compare(part, "new", "old", "random") for part in parts])
+    assert [one.p_adjusted for one in both] == pytest.approx(holm([one.p for one in both]))
+    assert [one.p_equivalent_adjusted for one in both] == pytest.approx(holm([one.p_equivalent for one in both]))
+    assert {one.among for one in both} == {2}
+    assert chosen_among(both[0], 4).p_adjusted == pytest.approx(4 * both[0].p)
 
 
-def test_one_outlier_that_moves_the_mean_is_not_decided_by_the_interval_alone() -> None:
-    gaps = dict(zip(DATASETS, [0.5, 0.5, 0.4, 0.3, -0.01, -0.02, -0.03], strict=True))
-    assert compare(_table(gaps), "new", "old", "random").verdict == "not decided (interval and test disagree)"
+def test_a_prediction_that_tells_no_variants_apart_counts_as_a_correlation_of_0() -> None:
+    rows = [_row("a", "random", "old", "fold0", np.nan), _row("a", "random", "old", "fold0", -0.1, metric="r2"),
+            _row("a", "random", "new", "fold0", 0.3), _row("a", "random", "new", "fold0", 0.1, metric="r2"),
+            _row("b", "random", "old", "fold0", np.nan), _row("b", "random", "old", "fold0", np.nan, metric="r2"),
+            _row("b", "random", "new", "fold0", np.nan), _row("b", "random", "new", "fold0", np.nan, metric="r2"),
+    ]  # fmt: skip
+    table = pd.DataFrame(rows)
+    settled = constant_as_zero(table).query("metric == 'spearman'")["value"]
+    assert settled.tolist()[:2] == [0.0, 0.3] and settled.isna().tolist()[2:] == [True, True]
+    assert compare(table, "new", "old", "random").differences == {"a": 0.3}
 
 
 def test_a_smaller_error_is_a_win() -> None:
     found = compare(_table(dict.fromkeys(DATASETS, -0.03), "rmse"), "new", "old", "random", metric="rmse")
-    assert (found.wins, found.verdict) == (7, "new is better")
+    assert (found.wins, found.direction) == (7, 1)
+    assert np.isnan([found.margin, found.p_equivalent]).all()  # the margin is one of rank correlations
     with pytest.raises(ComparisonError, match="compare nll instead"):
         compare(_table({"a": 0.1}, "coverage_50"), "new", "old", "random", metric="coverage_50")
 
@@ -121,100 +150,37 @@ def test_the_order_of_the_rows_does_not_change_a_comparison() -> None:
     assert compare(table, "new", "old", "random") == compare(upside_down, "new", "old", "random")
 
 
-def test_wilcoxon_equals_the_count_over_all_signs() -> None:
-    values = np.array([0.05, -0.02, 0.11, 0.07, 0.3, -0.01, 0.08])
-    ranks = np.abs(values).argsort().argsort() + 1
-    sums = [
-        sum(rank for rank, sign in zip(ranks, signs, strict=True) if sign)
-        for signs in itertools.product([0, 1], repeat=7)
-    ]
-    smaller = min(ranks[values > 0].sum(), ranks[values < 0].sum())
-    assert wilcoxon(values) == pytest.approx(2 * np.mean(np.array(sums) <= smaller))
-    assert wilcoxon(np.zeros(6)) == 1
-    assert np.isnan(wilcoxon(np.array([])))
-
-
-def test_the_bootstrap_interval_of_a_mean_matches_theory_and_is_seeded() -> None:
-    values = np.random.default_rng(0).normal(size=200)
-    low, high = bootstrap_mean(values, seed=3)
-    assert (low, high) == bootstrap_mean(values, seed=3)
-    assert (high - low) == pytest.approx(2 * 1.96 * values.std() / np.sqrt(200), rel=0.05)
-
-
-def test_the_three_questions_use_the_split_that_they_are_about_and_tell_the_parts() -> None:
+def test_questions_are_asked_of_the_split_that_they_are_about() -> None:
     random = pd.DataFrame(
         _row(name, "random", method, f"fold{k}", value)
         for name in "ab"
         for k in range(2)
         for method, value in {"fine_tune": 0.3, "fine_tune_together": 0.2, "fine_tune_by_group": 0.35}.items()
     )
-    found = seed_study(pd.concat([_curve_table(), random]), groups={"a": "enzyme", "b": "binding"})
-    assert list(found) == list(QUESTIONS)
-    assert {name: part.split for name, part in found.items()} == {
-        "together": "random",
-        "by_group": "random",
-        "gp_low_n": "low_n",
+    table = pd.concat([_curve_table(), random])
+    labels = list(dict.fromkeys(table["method"]))
+    found = answers(table, by_usual_labels(labels), kin=Kin({}, {"a": "enzyme", "b": "binding"}))
+    assert {one.method: (one.split, round(one.mean, 9)) for _, one in found} == {
+        "fine_tune_together": ("random", -0.1),
+        "fine_tune_by_group": ("random", 0.05),
+        "embedding_gp": ("low_n", 0.1),
     }
-    assert {name: part.mean for name, part in found.items()} == pytest.approx(
-        {"together": -0.1, "by_group": 0.05, "gp_low_n": 0.1}
-    )
-    assert found["by_group"].sentence.endswith(" By type: enzyme +0.050, binding +0.050.")
-    assert found["gp_low_n"].sentence.endswith(" By training size: n = 24 +0.100, n = 96 +0.100.")
+    assert dict(found[1][1].parts) == {"type": pytest.approx({"enzyme": 0.05, "binding": 0.05})}
+    assert dict(found[2][1].parts)["training size"] == pytest.approx({"n = 24": 0.1, "n = 96": 0.1})
 
 
-def test_a_question_without_results_says_so() -> None:
-    found = seed_study(_table({"a": 0.1}))
-    assert {part.sentence.partition(": ")[2] for part in found.values()} == {
-        "not asked, no split has results of both on the same dataset."
-    }
-    assert found["together"].differences == {}
+def test_a_question_that_the_metrics_cannot_answer_is_left_out() -> None:
+    table = _table({"a": 0.1})
+    asked = [Question("new", "old"), Question("new", "other"), Question("new", "old", "elsewhere"),
+             Question("new", "old", low_n="only")]  # fmt: skip
+    assert [question for question, _ in answers(table, asked)] == asked[:1]
+    assert answers(table, []) == []
 
 
-def test_the_learning_curve_averages_seeds_then_datasets() -> None:
-    curve = learning_curve(_curve_table(), "low_n").set_index(["method", "size"])
-    assert set(curve.index) == {(method, size) for method in ("embedding_gp", "fine_tune") for size in (24, 96)}
-    assert curve.loc[("fine_tune", 24), "mean"] == pytest.approx(0.2 + 0.005 + 0.05)
-    assert set(curve["n"]) == {4}
-    assert ((curve["low"] <= curve["mean"]) & (curve["mean"] <= curve["high"])).all()
-
-
-def test_the_curves_of_single_datasets_span_their_seeds() -> None:
-    table = _curve_table()
-    curves = learning_curves(table).set_index(["split", "dataset", "method", "size"])
-    values = curves.loc[("low_n", "b", "embedding_gp", 96), ["value", "low", "high"]].tolist()
-    assert values == pytest.approx([0.605, 0.6, 0.61])
+def test_without_a_split_of_its_own_a_question_goes_to_the_first_in_its_order() -> None:
+    table = pd.concat([_curve_table().assign(method=lambda t: t["method"].map({"embedding_gp": "new"}).fillna("old")),
+                       _table({"a": 0.1})])  # fmt: skip
+    splits = {order: split_of(table, Question("new", "old", low_n=order)) for order in ("last", "first", "only")}
+    assert splits == {"last": "random", "first": "low_n", "only": "low_n"}
+    assert split_of(table, Question("new", "old", "low_n")) == "low_n"
     assert low_n_splits(table) == ("low_n",)
-    assert learning_curves(_table({"a": 0.1})).empty
-    single = learning_curves(table[table["fold"].str.endswith("seed0")])
-    assert single[["low", "high"]].isna().all(axis=None)
-
-
-def test_every_method_that_does_not_beat_additive_is_warned_of_with_its_numbers() -> None:
-    rows = [
-        _row(name, "random", method, "all", value)
-        for name, values in {"a": (0.45, 0.31, 0.5), "b": (0.4, 0.4, 0.6)}.items()
-        for method, value in zip(("additive", "fine_tune", "embedding_gp"), values, strict=True)
-    ]
-    table = pd.DataFrame(rows)
-    assert warnings(table) == [
-        "fine_tune does not beat additive on 2 of 2 datasets (random, Spearman): a 0.31 vs 0.45, b 0.40 vs 0.40"
-    ]
-    assert warnings(table[table["dataset"] == "a"]) == [
-        "fine_tune does not beat additive on a (random, Spearman 0.31 vs 0.45)"
-    ]
-    assert warnings(table[table["method"] != "additive"]) == []
-
-
-def test_warnings_ask_each_training_size_on_its_own_and_take_an_undefined_score_for_no_success() -> None:
-    values = {("24", "additive"): 0.3, ("24", "zero_shot"): 0.4, ("96", "additive"): 0.5, ("96", "zero_shot"): np.nan}
-    table = pd.DataFrame(
-        _row("a", "low_n", method, f"n{size}_seed0", value) for (size, method), value in values.items()
-    )
-    assert warnings(table) == ["zero_shot does not beat additive on a (low_n with n = 96, Spearman a constant vs 0.50)"]
-
-
-def test_warnings_prefer_the_pooled_value_to_the_folds() -> None:
-    rows = [_row("a", "random", method, fold, value) for method, fold, value in (
-        ("additive", "fold0", 0.9), ("additive", "all", 0.2), ("fine_tune", "fold0", 0.1), ("fine_tune", "all", 0.3)
-    )]  # fmt: skip
-    assert warnings(pd.DataFrame(rows)) == []

@@ -58,7 +58,7 @@ FAULTS = [
     # unknown keys, at every level
     (("sede",), 1, "config: unknown key 'sede' (known: study, datasets"),
     (("language_model", "nmae"), "mini", "config.language_model: unknown key 'nmae'"),
-    (("evaluation", "bootstraps"), 9, "config.evaluation: unknown key 'bootstraps' (known: bootstrap)"),
+    (("evaluation", "bootstraps"), 9, "config.evaluation: unknown key 'bootstraps' (known: bootstrap, margin)"),
     (("datasets", "toy", "colour"), "red", "config.datasets.toy: unknown key 'colour'"),
     (("datasets", "toy", "source", "url"), "a", "config.datasets.toy.source: unknown key 'url'"),
     (("datasets", "toy", "source", "columns", "y"), "a", "config.datasets.toy.source.columns: unknown key 'y'"),

@@ -1,25 +1,25 @@
-"""The study's comparisons: paired differences over datasets in one sentence, learning curves, and warnings.
+"""Comparisons: what a study's metrics say of one method against another, in paired differences over protein families.
 
-The unit is the dataset: folds and seeds are averaged first, since they share variants and would make intervals too
-narrow. All functions take the metrics table of a study (dataset, split, method, fold, aggregation, metric, value, ...).
+The unit is the protein family: seeds or folds of a training size are averaged first, then training sizes, then the
+datasets of a family, since all of these share variants, proteins or ancestors and would make intervals too narrow. All
+functions take the metrics table of a study (dataset, split, method, fold, aggregation, metric, value, ...).
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
-from scipy import stats
 
+from multimep import inference
+from multimep.inference import TIE
 from multimep.metrics import METRICS
+from multimep.questions import Question
 
-BOOTSTRAP = 10_000  # resamples of datasets: an end of the interval is then good to about a hundredth of its width
-DECISIVE = 0.05
-FEWEST = 6  # below six datasets a two-sided Wilcoxon test cannot reach p < 0.05: 2 / 2^5 = 0.0625
-TIE = 1e-8  # metrics are written with nine digits
+MARGIN = 0.02
 LOW_N_FOLD = r"n(\d+|full)_seed\d+"
+RANKS = ("spearman", "pearson")
 
 
 class ComparisonError(ValueError):
@@ -27,41 +27,49 @@ class ComparisonError(ValueError):
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is held against what: the text, the two methods, and whether it is asked of small training sets."""
+class Kin:
+    """What the datasets of a study are: whose family, of which type. A dataset that is not named stands alone.
 
-    text: str
-    method: str
-    baseline: str
-    low_n: bool = False
+    Attributes:
+        families: dataset -> protein family.
+        types: dataset -> type of protein; empty where the study does not tell them apart.
+    """
+
+    families: Mapping[str, str] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+
+    def family(self, dataset: str) -> str:
+        """The family of a dataset: its own where none is known."""
+        return self.families.get(dataset, dataset)
+
+    def kinds(self, datasets: Sequence[str]) -> dict[str, str]:
+        """Family -> the type of its datasets, several joined by a plus."""
+        found: dict[str, dict[str, None]] = {}
+        for name in datasets:
+            found.setdefault(self.family(name), {})[self.types.get(name, "")] = None
+        return {family: " + ".join(sorted(kinds)) for family, kinds in found.items()}
 
 
-QUESTIONS: Mapping[str, Question] = {
-    "together": Question(
-        "Does one multitask model of all proteins beat a model per protein?", "fine_tune_together", "fine_tune"
-    ),
-    "by_group": Question(
-        "Does one multitask model per protein type beat a model per protein?", "fine_tune_by_group", "fine_tune"
-    ),
-    "gp_low_n": Question(
-        "Does a Gaussian process on embeddings beat fine-tuning on small subsamples?", "embedding_gp", "fine_tune", True
-    ),
-}
+NO_KIN = Kin()
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The answer to one question.
+    """The numbers of one comparison; `verdicts` says what they allow one to claim.
 
     Attributes:
         method, baseline, metric, split: what was compared, method minus baseline.
-        differences: dataset -> mean paired difference over the folds that both methods have.
-        mean, low, high: their mean and its 95 % percentile bootstrap interval over datasets; NaN for fewer than two.
-            With few datasets it is too narrow (with six it holds about 85 % of the time): a verdict asks the test too.
-        wins, ties, losses: number of datasets on which the method is better, equal, worse.
-        p: two-sided Wilcoxon signed-rank test over datasets; NaN without any.
-        verdict: better, worse, no difference shown, or not decided.
-        sentence: all of it in words.
+        differences: dataset -> mean paired difference over what both methods were asked.
+        families: protein family -> mean of its datasets' differences.
+        mean, low, high: the mean over families and its 95 % bootstrap interval; NaN for fewer than two families.
+        wins, ties, losses: number of families on which the method is better, equal, worse.
+        p: two-sided Wilcoxon signed-rank test over families; NaN without any.
+        p_sign: two-sided sign test over families.
+        p_equivalent: of the two one-sided tests that the mean lies outside the margin; NaN where there is no margin.
+        margin: differences below it count as none; NaN for a metric that has a unit.
+        among: how many comparisons the p-values below are adjusted for.
+        p_adjusted, p_equivalent_adjusted: after Holm's adjustment; the unadjusted ones for a comparison on its own.
+        parts: (word, part -> mean difference) by type of protein and by training size, where there is more than one.
     """
 
     method: str
@@ -69,6 +77,7 @@ class Comparison:
     metric: str
     split: str
     differences: Mapping[str, float]
+    families: Mapping[str, float]
     mean: float
     low: float
     high: float
@@ -76,28 +85,30 @@ class Comparison:
     ties: int
     losses: int
     p: float
-    verdict: str
-    sentence: str
+    p_sign: float
+    p_equivalent: float
+    margin: float
+    among: int
+    p_adjusted: float
+    p_equivalent_adjusted: float
+    parts: tuple[tuple[str, Mapping[str, float]], ...] = ()
 
+    @property
+    def direction(self) -> int:
+        """1 where the mean speaks for the method, -1 where against it, 0 where for neither."""
+        sign = 1 if METRICS[self.metric].higher_is_better else -1
+        return sign * int(np.sign(self.mean)) if abs(self.mean) > TIE else 0
 
-def seed_study(
-    metrics: pd.DataFrame, *, groups: Mapping[str, str] | None = None, split: str | None = None, seed: int = 0
-) -> dict[str, Comparison]:
-    """The three questions answered in Spearman, keyed as in QUESTIONS.
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the families' differences; NaN for fewer than two."""
+        values = list(self.families.values())
+        return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
-    The multitask questions are asked of `split` (if not given, of the first one in which both methods were asked,
-    low-N splits last), the third of the first low-N split. `groups` (dataset -> type of protein) adds the
-    differences by type. A question whose split or methods the study does not have gets a comparison over no datasets
-    that says so.
-    """
-    low_n = low_n_splits(metrics)
-    others = [name for name in dict.fromkeys(map(str, metrics["split"])) if name not in low_n]
-    candidates = {False: [split] if split else [*others, *low_n], True: list(low_n)}
-    splits_asked = {name: _first_with(metrics, asked, candidates[asked.low_n]) for name, asked in QUESTIONS.items()}
-    return {
-        name: compare(metrics, asked.method, asked.baseline, splits_asked[name], groups=groups, seed=seed)
-        for name, asked in QUESTIONS.items()
-    }
+    @property
+    def detectable(self) -> float:
+        """The mean difference that the test finds, at its strictest level, in four of five such studies."""
+        return inference.detectable(self.sd, len(self.families), inference.LEVEL / self.among)
 
 
 def compare(
@@ -107,7 +118,8 @@ def compare(
     split: str,
     *,
     metric: str = "spearman",
-    groups: Mapping[str, str] | None = None,
+    kin: Kin = NO_KIN,
+    margin: float = MARGIN,
     seed: int = 0,
 ) -> Comparison:
     """`method` minus `baseline` over the datasets and folds of `split` that both have; "full" low-N folds are left out.
@@ -116,72 +128,66 @@ def compare(
     """
     if METRICS[metric].higher_is_better is None:
         raise ComparisonError(f"{metric} is best at its nominal level: more is not better; compare nll instead")
-    pairs = _paired(metrics, method, baseline, split, metric)
-    by_dataset = pairs.groupby("dataset", sort=False)["difference"].mean().round(12)
-    differences = {str(name): float(value) for name, value in by_dataset.items()}
-    values = np.array(list(differences.values()))
+    pairs = paired(metrics, method, baseline, split, metric)
+    differences = by_dataset(pairs)
+    families = by_family(differences, kin)
+    values = np.array(list(families.values()))
     signed = values if METRICS[metric].higher_is_better else -values
     wins, losses = int((signed > TIE).sum()), int((signed < -TIE).sum())
-    low, high = bootstrap_mean(values, seed)
-    p, mean = wilcoxon(values), float(values.mean()) if len(values) else np.nan
-    verdict = _verdict(method, len(values), float(np.sign(signed.sum())), low * high > 0, p)
-    ties = len(values) - wins - losses
-    numbers = Comparison(
-        method, baseline, metric, split, differences, mean, low, high, wins, ties, losses, p, verdict, sentence=""
-    )
-    return Comparison(**{**vars(numbers), "sentence": _sentence(numbers) + _parts(pairs, groups or {})})
+    kinds = kin.kinds(list(differences))
+    low, high = inference.bootstrap_mean(values, seed, [kinds[family] for family in families])
+    room = math.nan if METRICS[metric].unit else margin
+    p, same = inference.wilcoxon(values), inference.equivalence(values, room)
+    mean = float(values.mean()) if len(values) else math.nan
+    return Comparison(
+        method, baseline, metric, split, differences, families, mean, low, high, wins,
+        len(values) - wins - losses, losses, p, inference.sign_test(values), same, room, 1, p, same, _parts(pairs, kin),
+    )  # fmt: skip
 
 
-def learning_curve(metrics: pd.DataFrame, split: str, metric: str = "spearman", seed: int = 0) -> pd.DataFrame:
-    """The curve of every method of a low-N split over datasets and seeds: method, size, mean, low, high, n.
-
-    `mean` is over datasets (seeds first), `low` and `high` its 95 % bootstrap interval over datasets, or over seeds
-    where there is one dataset; `n` is the number of folds behind it. "full" folds, which have no size in common, are
-    left out.
-    """
-    rows = []
-    for (method, size), found in _sized(metrics, metric, split).groupby(["method", "size"], sort=False):
-        by_dataset = found.groupby("dataset")["value"].mean()
-        units = (by_dataset if len(by_dataset) > 1 else found["value"]).to_numpy(np.float64)
-        low, high = bootstrap_mean(units, seed)
-        mean = float(by_dataset.mean())
-        rows.append({"method": method, "size": size, "mean": mean, "low": low, "high": high, "n": len(found)})
-    return pd.DataFrame(rows, columns=["method", "size", "mean", "low", "high", "n"])
-
-
-def learning_curves(metrics: pd.DataFrame, metric: str = "spearman") -> pd.DataFrame:
-    """The curve of every dataset, method and low-N split: split, dataset, method, size, value, low, high.
-
-    `value` is the mean over seeds, `low` and `high` the lowest and the highest seed (NaN for a single one).
-    """
-    columns = ["split", "dataset", "method", "size"]
-    parts = [_sized(metrics, metric, split).assign(split=split) for split in low_n_splits(metrics)]
-    if not parts:
-        return pd.DataFrame(columns=[*columns, "value", "low", "high"])
-    grouped = pd.concat(parts).groupby(columns, sort=False)["value"]
-    table = grouped.agg(value="mean", low="min", high="max", seeds="size").reset_index()
-    table.loc[table["seeds"] < 2, ["low", "high"]] = np.nan
-    return table.drop(columns="seeds")
+def answers(
+    metrics: pd.DataFrame,
+    questions: Sequence[Question],
+    *,
+    kin: Kin = NO_KIN,
+    margin: float = MARGIN,
+    seed: int = 0,
+) -> list[tuple[Question, Comparison]]:
+    """The questions that the metrics can answer, each with its comparison, p-values adjusted for all of them."""
+    asked = [(question, split) for question in questions if (split := split_of(metrics, question))]
+    found = [
+        (one, compare(metrics, one.method, one.baseline, split, kin=kin, margin=margin, seed=seed))
+        for one, split in asked
+    ]
+    told = [(question, comparison) for question, comparison in found if comparison.differences]
+    return list(zip([question for question, _ in told], adjusted([one for _, one in told]), strict=True))
 
 
-def warnings(metrics: pd.DataFrame, baseline: str = "additive", metric: str = "spearman") -> list[str]:
-    """One sentence per method and split (and low-N size) in which the method fails to beat `baseline` on a dataset.
+def adjusted(found: Sequence[Comparison]) -> list[Comparison]:
+    """The same comparisons, their p-values by Holm's method those of claims that stand beside each other."""
+    different = inference.holm([one.p for one in found])
+    same = inference.holm([one.p_equivalent for one in found])
+    return [
+        replace(one, among=len(found), p_adjusted=p, p_equivalent_adjusted=q)
+        for one, p, q in zip(found, different, same, strict=True)
+    ]
 
-    Values are those of all out-of-fold predictions together where the metrics have them, else means over folds.
-    """
-    cases = _cases(metrics, metric)
-    table = cases.pivot_table(index=["case", "dataset"], columns="method", values="value", sort=False, dropna=False)
-    sentences = []
-    for case in dict.fromkeys(cases["case"]) if baseline in table else ():
-        both = table.loc[case].dropna(subset=[baseline])
-        for method in table.columns.drop(baseline):
-            asked = both.index.isin(cases[(cases["case"] == case) & (cases["method"] == method)]["dataset"])
-            behind = both[asked & ~(_gain(both[method], both[baseline], metric) > TIE)]
-            if len(behind):
-                sentences.append(
-                    _warning(method, baseline, f"{case}, {METRICS[metric].label}", behind, int(asked.sum()))
-                )
-    return sentences
+
+def chosen_among(found: Comparison, others: int) -> Comparison:
+    """The comparison of a method that was chosen as the best of so many: by Bonferroni, p times their number."""
+    p, q = (min(1.0, others * value) for value in (found.p, found.p_equivalent))
+    return replace(found, among=others, p_adjusted=p, p_equivalent_adjusted=q)
+
+
+def split_of(metrics: pd.DataFrame, question: Question) -> str:
+    """The split that a question is asked of: its own, else the first in its order with both methods; or empty."""
+    methods = metrics.groupby("split")["method"].agg(set)
+    both = [name for name in methods.index if {question.method, question.baseline} <= methods[name]]
+    low_n = low_n_splits(metrics)
+    others = [name for name in dict.fromkeys(map(str, metrics["split"])) if name not in low_n]
+    order = {"last": [*others, *low_n], "first": [*low_n, *others], "only": [*low_n]}[question.low_n]
+    wanted = [question.split] if question.split else order
+    return next((name for name in wanted if name in both), "")
 
 
 def low_n_splits(metrics: pd.DataFrame) -> tuple[str, ...]:
@@ -190,44 +196,33 @@ def low_n_splits(metrics: pd.DataFrame) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, metrics.loc[sized, "split"])))
 
 
-def bootstrap_mean(values: Float[np.ndarray, "n"], seed: int = 0) -> tuple[float, float]:
-    """The 2.5 and 97.5 percentiles of the mean of `values` resampled with replacement; NaN for fewer than two."""
-    if len(values) < 2:
-        return np.nan, np.nan
-    rows = np.random.default_rng(seed).integers(len(values), size=(BOOTSTRAP, len(values)))
-    low, high = np.quantile(values[rows].mean(axis=1), [0.025, 0.975])
-    return float(low), float(high)
+def constant_as_zero(metrics: pd.DataFrame) -> pd.DataFrame:
+    """The table with a rank correlation of 0 where all predictions were equal, which tells no variant from another.
+
+    Such a correlation is undefined (NaN); left out, a method that says nothing of the hardest folds would gain by it.
+    R2 tells these rows from those whose measurements were all equal: it is undefined only for the latter.
+    """
+    keys = ["dataset", "split", "method", "fold", "aggregation"]
+    undefined = metrics["metric"].isin(RANKS) & metrics["value"].isna()
+    varied = metrics[(metrics["metric"] == "r2") & metrics["value"].notna()][keys]
+    if not undefined.any() or varied.empty:
+        return metrics
+    index = pd.MultiIndex.from_frame(metrics[keys])
+    constant = undefined & index.isin(pd.MultiIndex.from_frame(varied))
+    return metrics.assign(value=metrics["value"].mask(constant, 0.0))
 
 
-def wilcoxon(values: Float[np.ndarray, "n"]) -> float:
-    """Two-sided signed-rank p that `values` lie around 0, zeros left out; 1 if all are zero, NaN for none."""
-    if not len(values):
-        return np.nan
-    decided = values[np.abs(values) > TIE]
-    return float(stats.wilcoxon(decided).pvalue) if len(decided) else 1.0
-
-
-def _first_with(metrics: pd.DataFrame, asked: Question, splits: Sequence[str]) -> str:
-    """The first of the splits in which both methods were asked; the first of all where there is none."""
-    methods = metrics.groupby("split")["method"].agg(set)
-    fitting = [name for name in splits if {asked.method, asked.baseline} <= methods.get(name, set())]
-    return next(iter([*fitting, *splits]), "")
-
-
-def _folds(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
-    rows = (metrics["aggregation"] == "fold") & (metrics["metric"] == metric) & (metrics["split"] == split)
-    found = metrics[rows]
+def folds(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
+    """The single folds of a split, `size` being the training size in their name (NaN where it has none)."""
+    found = metrics[(metrics["aggregation"] == "fold") & (metrics["split"] == split)]
+    found = constant_as_zero(found)
+    found = found[found["metric"] == metric]
     return found.assign(size=found["fold"].astype(str).str.extract(f"^{LOW_N_FOLD}$", expand=False))
 
 
-def _sized(metrics: pd.DataFrame, metric: str, split: str) -> pd.DataFrame:
-    found = _folds(metrics, metric, split)
-    sized = found[found["size"].notna() & (found["size"] != "full")].dropna(subset=["value"])
-    return sized.assign(size=sized["size"].astype(int)).sort_values("size", kind="stable")
-
-
-def _paired(metrics: pd.DataFrame, method: str, baseline: str, split: str, metric: str) -> pd.DataFrame:
-    found = _folds(metrics, metric, split)
+def paired(metrics: pd.DataFrame, method: str, baseline: str, split: str, metric: str) -> pd.DataFrame:
+    """dataset, fold, size and `difference` (method minus baseline) of every fold that both have, "full" left out."""
+    found = folds(metrics, metric, split)
     found = found[found["size"] != "full"]
     keys = ["dataset", "fold", "size"]
     left, right = (found[found["method"] == name][[*keys, "value"]] for name in (method, baseline))
@@ -235,63 +230,41 @@ def _paired(metrics: pd.DataFrame, method: str, baseline: str, split: str, metri
     return pairs.assign(difference=pairs["value"] - pairs["value_baseline"]).dropna(subset=["difference"])
 
 
-def _verdict(method: str, n: int, direction: float, excludes_zero: bool, p: float) -> str:
-    if n < FEWEST:
-        return f"not decided (fewer than {FEWEST} datasets)"
-    if excludes_zero and p < DECISIVE:
-        return f"{method} is {'better' if direction > 0 else 'worse'}"
-    return "not decided (interval and test disagree)" if excludes_zero or p < DECISIVE else "no difference shown"
+def by_dataset(pairs: pd.DataFrame) -> dict[str, float]:
+    """The mean difference of each dataset: over the seeds or folds of a training size, then over training sizes."""
+    sized = pairs.assign(size=pairs["size"].fillna(""))
+    means = sized.groupby(["dataset", "size"], sort=False)["difference"].mean()
+    rounded = means.groupby("dataset", sort=False).mean().round(12)
+    return {str(name): float(value) for name, value in rounded.items()}
 
 
-def _sentence(found: Comparison) -> str:
-    n = len(found.differences)
-    if not n:
-        return f"{found.method} against {found.baseline}: not asked, no split has results of both on the same dataset."
-    interval = f" [{found.low:.3f}, {found.high:.3f}]" if n > 1 else ""
-    tied = f", equal on {found.ties}" if found.ties else ""
-    return (
-        f"Over {n} dataset{'s' * (n > 1)} ({found.split}), {found.method} minus {found.baseline} in"
-        f" {METRICS[found.metric].label}: {found.mean:.3f}{interval}, better on {found.wins} of {n}{tied}"
-        f" (Wilcoxon p = {found.p:.2g}): {found.verdict}."
-    )
+def by_family(differences: Mapping[str, float], kin: Kin) -> dict[str, float]:
+    """The mean over the datasets of each family."""
+    members: dict[str, list[float]] = {}
+    for dataset, value in differences.items():
+        members.setdefault(kin.family(dataset), []).append(value)
+    return {family: float(np.mean(values)) for family, values in members.items()}
 
 
-def _parts(pairs: pd.DataFrame, groups: Mapping[str, str]) -> str:
+def mean_over_families(
+    differences: Mapping[str, float], kin: Kin = NO_KIN, seed: int = 0
+) -> tuple[float, float, float]:
+    """The mean over families of differences (or values) of datasets, with the ends of its 95 % interval."""
+    families, kinds = by_family(differences, kin), kin.kinds(list(differences))
+    values = np.array(list(families.values()))
+    mean = float(values.mean()) if len(values) else math.nan
+    return mean, *inference.bootstrap_mean(values, seed, [kinds[family] for family in families])
+
+
+def _parts(pairs: pd.DataFrame, kin: Kin) -> tuple[tuple[str, Mapping[str, float]], ...]:
     """The mean differences by type of protein and by training size, where there is more than one."""
-    by_type = pairs.assign(part=pairs["dataset"].map(groups.get), word="type")
-    by_size = pairs.assign(part="n = " + pairs["size"].astype(str), word="training size").dropna(subset=["size"])
-    text = ""
-    for table in (by_type.dropna(subset=["part"]), by_size):
-        means = table.groupby(["part", "dataset"], sort=False)["difference"].mean().groupby("part", sort=False).mean()
-        if len(means) > 1:
-            text += f" By {table['word'].iloc[0]}: {', '.join(f'{name} {mean:+.3f}' for name, mean in means.items())}."
-    return text
+    parts = []
+    for word, part in (("type", pairs["dataset"].map(kin.types.get)), ("training size", _sizes(pairs))):
+        of = {str(name): by_dataset(rows) for name, rows in pairs.groupby(part, sort=False)}
+        if len(of) > 1:
+            parts.append((word, {name: mean_over_families(found, kin)[0] for name, found in of.items()}))
+    return tuple(parts)
 
 
-def _cases(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """One value per case ("random", "low_n with n = 24"), dataset and method."""
-    rows, low_n = metrics[metrics["metric"] == metric], low_n_splits(metrics)
-    whole = rows[~rows["split"].isin(low_n)].assign(case=rows["split"])
-    whole = whole.assign(rank=whole["aggregation"].map({"pooled": 0, "mean": 1}).fillna(2))
-    single = whole[whole["rank"] == whole.groupby(["split", "dataset", "method"])["rank"].transform("min")]
-    sized = [_folds(metrics, metric, split) for split in low_n]
-    by_size = [part.assign(case=part["split"] + " with n = " + part["size"]) for part in sized]
-    table = pd.concat([single, *by_size])
-    return table.groupby(["case", "dataset", "method"], sort=False)["value"].mean().reset_index()
-
-
-def _gain(method: pd.Series, baseline: pd.Series, metric: str) -> pd.Series:
-    return method - baseline if METRICS[metric].higher_is_better else baseline - method
-
-
-def _shown(value: float) -> str:
-    return "a constant" if math.isnan(value) else f"{value:.2f}"
-
-
-def _warning(method: str, baseline: str, where: str, behind: pd.DataFrame, asked: int) -> str:
-    pairs = {str(name): f"{_shown(row[method])} vs {_shown(row[baseline])}" for name, row in behind.iterrows()}
-    if len(pairs) == 1:
-        ((name, numbers),) = pairs.items()
-        return f"{method} does not beat {baseline} on {name} ({where} {numbers})"
-    listed = ", ".join(f"{name} {numbers}" for name, numbers in pairs.items())
-    return f"{method} does not beat {baseline} on {len(pairs)} of {asked} datasets ({where}): {listed}"
+def _sizes(pairs: pd.DataFrame) -> pd.Series:
+    return ("n = " + pairs["size"].astype(str)).where(pairs["size"].notna())

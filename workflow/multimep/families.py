@@ -3,7 +3,7 @@
 Names say nothing of kinship, and two assays of one protein may be filed under different ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +11,9 @@ from jaxtyping import Int
 
 from multimep.mutations import AMINO_ACIDS
 from multimep.substitutions import BLOSUM62
+
+IDENTITY = 0.3
+"""Above this part of identical residues two proteins count as one family: where alignments of unrelated ones end."""
 
 OPEN, EXTEND = 11, 1
 """Cost of a gap of n residues: OPEN + EXTEND n, with BLOSUM62 the default of the NCBI's BLASTP (existence 11,
@@ -69,6 +72,14 @@ def families(wild_types: Sequence[str], above: float) -> list[int]:
                 joined = sorted((family[left], family[right]))
                 family = [joined[0] if one == joined[1] else one for one in family]
     return family
+
+
+def named(wild_types: Mapping[str, str], above: float = IDENTITY) -> dict[str, str]:
+    """Name -> the first name of its family, for wild types by name."""
+    names = list(wild_types)
+    numbers = families(list(wild_types.values()), above)
+    first = {number: name for name, number in reversed(list(zip(names, numbers, strict=True)))}
+    return {name: first[number] for name, number in zip(names, numbers, strict=True)}
 
 
 def _kin(one: str, other: str, above: float) -> bool:

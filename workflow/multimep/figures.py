@@ -86,8 +86,13 @@ def dot_plot(rows: Sequence[Row], measure: str, reference: float = math.nan) -> 
     return picture(width, bottom + 40, label, x_axis(x, plain(x.ticks(7)), 8.0, bottom, measure), dashed, *lines)
 
 
-def learning_chart(series: Sequence[Series], y_name: str, y_range: tuple[float, float]) -> Markup:
-    """One line per method over the training size (logarithmic), an interval at each point, names at the right end."""
+def learning_chart(
+    series: Sequence[Series], y_name: str, y_range: tuple[float, float], *, zero: bool = False
+) -> Markup:
+    """One line per method over the training size (logarithmic), an interval at each point, names at the right end.
+
+    With `zero` a dashed line stands where there is no gain.
+    """
     width, left, top, bottom = 1064.0, 44.0, 24.0, 350.0
     right = width - LETTER * max(len(one.name) for one in series)
     sizes = sorted({at for one in series for at in one.points})
@@ -96,11 +101,12 @@ def learning_chart(series: Sequence[Series], y_name: str, y_range: tuple[float, 
     places = spread([y(_last(one)) for one in series], 17.0)
     names = [_end_name(one, right - 4, place) for one, place in zip(series, places, strict=True)]
     title = tag("text", y_name, x=0.0, y=10.0, class_="axis-name")
+    dashed = line((left, y(0.0)), (right, y(0.0)), "reference") if zero else EMPTY
     axes = [
         y_axis(y, plain(y.ticks(6)), left, right),
         x_axis(x, plain(sizes), bottom, bottom, "variants to learn from"),
     ]
-    return picture(width, bottom + 40, _spoken(series, y_name), *axes, title, *lines, *names)
+    return picture(width, bottom + 40, _spoken(series, y_name), *axes, dashed, title, *lines, *names)
 
 
 def small_learning_chart(series: Sequence[Series], y_name: str, y_range: tuple[float, float]) -> Markup:

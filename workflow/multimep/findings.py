@@ -9,14 +9,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from multimep import comparisons, predictions, tables
+from multimep import comparisons, families, learning_curves, null_gate, predictions, tables
 from multimep import dataset as datasets
 from multimep import metrics as scores
 from multimep.accounting import Account
+from multimep.comparisons import Comparison, Kin
 from multimep.dataset import Dataset, Record
 from multimep.drawing import MINUS, Interval
 from multimep.figures import Pairs
+from multimep.null_gate import Hurdle
 from multimep.predictions import Predictions
+from multimep.questions import Question, by_usual_labels
+from multimep.verdicts import BETTER, OPEN, WORSE, claim, sentence, verdict
 
 MAIN = "spearman"
 OVERSURE = 0.85  # a mean coverage of the 95 % intervals below this is worth a warning
@@ -72,7 +76,10 @@ class Findings:
         records: what is known of each dataset, in the order of the study.
         pairs: split -> (dataset, method) -> predicted and measured fitness of the variants asked, all folds together.
         account: what the stations and methods have taken.
-        baseline: the method that every other one is held against.
+        questions: what is compared; the standard questions about the usual labels where None.
+        nulls: labels of the methods that every other one is held against; those that were not asked do nothing.
+        lacking: names of nulls that the study does not have.
+        margin: differences in Spearman below it count as none.
         unscaled: methods that predict on another scale than the fitness: compared by rank, drawn without a 1:1 line.
     """
 
@@ -83,8 +90,22 @@ class Findings:
     provenance: Provenance
     pairs: Mapping[str, Mapping[tuple[str, str], Pairs]] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
-    baseline: str = "additive"
+    questions: tuple[Question, ...] | None = None
+    nulls: tuple[str, ...] = ("additive", "site_gp")
+    lacking: tuple[str, ...] = ()
+    margin: float = comparisons.MARGIN
     unscaled: frozenset[str] = frozenset({"zero_shot"})
+
+    @cached_property
+    def kin(self) -> Kin:
+        """Which datasets are of one protein family, by the identity of their wild types, and of which type."""
+        family = families.named({record.name: record.wild_type for record in self.records})
+        return Kin(family, {record.name: record.group for record in self.records})
+
+    @property
+    def baseline(self) -> str:
+        """The first null: it comes first and has the neutral colour."""
+        return next(iter(self.nulls), "")
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
@@ -107,19 +128,31 @@ class Findings:
     @cached_property
     def curves(self) -> pd.DataFrame:
         """Spearman by training size: split, dataset, method, size, value, low, high; empty without such a split."""
-        return comparisons.learning_curves(self.metrics)
+        variants = {record.name: sum(record.depths.values()) for record in self.records}
+        return learning_curves.learning_curves(self.metrics, variants=variants)
+
+    @cached_property
+    def answers(self) -> tuple[tuple[Question, Comparison], ...]:
+        """The study's questions that its metrics can answer, with their numbers."""
+        asked = by_usual_labels(self.methods) if self.questions is None else self.questions
+        return tuple(comparisons.answers(self.metrics, asked, kin=self.kin, margin=self.margin))
 
     @cached_property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The three questions of the study, then the best method of every split."""
-        groups = {record.name: record.group for record in self.records}
-        answers = comparisons.seed_study(self.metrics, groups=groups)
-        asked = [_verdict(comparisons.QUESTIONS[name].text, answer) for name, answer in answers.items()]
-        return (*asked, *(verdict for split in self.splits if (verdict := self._best(split)) is not None))
+        """The questions of the study, then the best method of every split."""
+        best = (self._best(split) for split in self.splits)
+        told = [_verdict(question.text, found) for question, found in self.answers]
+        return (*told, *(one for one in best if one is not None))
+
+    def gate(self, split: str, metric: str) -> dict[str, dict[str, Hurdle]]:
+        """Every method held against each null on a split: null -> method -> hurdle."""
+        table = null_gate.cases(self.metrics[self.metrics["split"] == split], metric)
+        found = {null: null_gate.hurdles(table, split, null, metric, self.kin) for null in self.nulls}
+        return {null: hurdles for null, hurdles in found.items() if hurdles}
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must not overlook: methods that do not beat the baseline, intervals that claim too much."""
+        """What a reader must not overlook: methods that do not beat the nulls, intervals that claim too much."""
         coverage = self.scores[self.scores["metric"] == "coverage_95"].dropna(subset=["value"])
         seen = coverage.groupby(["split", "method"], sort=False, as_index=False)["value"].mean()
         unsure = [
@@ -127,11 +160,11 @@ class Findings:
             for split, method, share in zip(seen["split"], seen["method"], seen["value"], strict=True)
             if share < OVERSURE
         ]
-        return (*unsure, *comparisons.warnings(self.metrics, self.baseline))
+        return (*unsure, *null_gate.warnings(self.metrics, self.nulls, self.lacking, kin=self.kin))
 
     def _best(self, split: str) -> Verdict | None:
-        """The method with the highest mean over datasets, held against the baseline."""
-        means = tables.means(tables.grid(tables.choose(self.scores, split, MAIN)))
+        """The method with the highest mean over families, held against the first null."""
+        means = tables.means(tables.grid(tables.choose(self.scores, split, MAIN)), self.kin)
         ranked = sorted(means, key=lambda name: tables.goodness(MAIN, means[name].value), reverse=True)
         if len(ranked) < 2:
             return None
@@ -140,8 +173,10 @@ class Findings:
         if best == self.baseline or self.baseline not in means:
             second = f"The next is {ranked[1]} with {means[ranked[1]]}."
             return Verdict(question, f"{best}, {mean}", second, Interval(math.nan), "")
-        against = comparisons.compare(self.metrics, best, self.baseline, split=split, metric=MAIN)
-        return replace(_verdict(question, against), answer=f"{best}, {mean}")
+        against = comparisons.compare(
+            self.metrics, best, self.baseline, split, metric=MAIN, kin=self.kin, margin=self.margin
+        )
+        return replace(_verdict(question, comparisons.chosen_among(against, len(ranked) - 1)), answer=f"{best}, {mean}")
 
 
 def gather(
@@ -187,8 +222,8 @@ def pair(folds: Iterable[Predictions], dataset: Dataset, where: str = "predictio
     return Pairs(mutants, means, np.array([fitness[mutant] for mutant in mutants]), len(predicted))
 
 
-def _verdict(question: str, found: comparisons.Comparison) -> Verdict:
-    difference = Interval(found.mean, found.low, found.high)
-    decided = found.verdict.startswith(f"{found.method} is ")
-    answer = found.verdict if decided else found.verdict.capitalize() if found.differences else "Not asked"
-    return Verdict(question, answer, found.sentence, difference, f"{found.method} {MINUS} {found.baseline}", decided)
+def _verdict(question: str, found: Comparison) -> Verdict:
+    difference, said = Interval(found.mean, found.low, found.high), claim(found)
+    caption = f"{found.method} {MINUS} {found.baseline}"
+    return Verdict(question, said[0].upper() + said[1:] if verdict(found) == OPEN else said, sentence(found),
+                   difference, caption, verdict(found) in (BETTER, WORSE))  # fmt: skip

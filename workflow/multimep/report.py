@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import pandas as pd
 
-from multimep import figures, tables
-from multimep.comparisons import learning_curve
+from multimep import curve_panels, figures, null_gate, tables, usage_table
 from multimep.dataset import Record, write_whole
-from multimep.drawing import Interval, colour, decimal, soft
+from multimep.drawing import Interval, decimal, soft
 from multimep.findings import MAIN, SHOWN, Findings, Provenance, Verdict
 
 SECTIONS = {
@@ -36,8 +34,15 @@ CALIBRATION = (
     "Faint: one dataset; strong: the mean. On the dashed line a method is as sure as it should be; below it, too sure."
 )
 READING = {
+    "Protein family": "datasets whose wild types are more than 30 % identical, directly or through a chain of others: "
+    "the unit of every mean over families, interval and test.",
     "Interval": "[low, high]: 95 %. In a cell of the table (hover): bootstrap over variants; of a mean or difference: "
-    "bootstrap over datasets, which is somewhat too narrow for few of them (six: about 90 %).",
+    "bootstrap over families within their types, which is somewhat too narrow for few of them (six: about 90 %).",
+    "Verdict": "better or worse: Wilcoxon test over families below 0.05 after Holm's adjustment for all comparisons of "
+    "the study, and an interval that leaves out 0. Equivalent: two one-sided t tests below 0.05 that the difference is "
+    "smaller than the margin. Otherwise not decided, with the difference that the study could have missed.",
+    "Null gate": "every method minus the methods that need neither language model nor other proteins, mean over "
+    "families; marked where it does not beat them, or is not shown to.",
     "Out of fold": "every prediction is of a variant that its model has not learnt from.",
     "Colour of a cell": "from the worst (none) to the best method of its column.",
 }
@@ -65,7 +70,7 @@ def write(findings: Findings, path: Path) -> None:
 
 def _views(findings: Findings) -> dict[str, object]:
     score_tables = [
-        tables.score_table(chosen, findings.methods, findings.baseline)
+        tables.score_table(chosen, findings.methods, findings.gate(split, metric), findings.kin)
         for split in findings.splits
         for metric in tables.MEASURES
         if (chosen := tables.choose(findings.scores, split, metric))["value"].notna().any()
@@ -79,17 +84,16 @@ def _views(findings: Findings) -> dict[str, object]:
         "tables": score_tables,
         "metrics": [{"name": metric, "title": tables.measure(metric).title} for metric in shown],
         "splits": findings.splits,
-        "baseline": findings.baseline,
+        "constant": null_gate.CONSTANT,
         "dot_plots": [_dot_plot(findings, split) for split in findings.splits],
-        "curves": [_curve(findings, part) for _, part in findings.curves.groupby("split", sort=False)]
-        if len(findings.curves)
-        else [],
+        "curves": curve_panels.curves(findings),
+        "transfers": curve_panels.transfers(findings),
         "scatter": _scatter(findings),
         "calibrations": _calibrations(findings),
         "calibration_caption": CALIBRATION,
         "datasets": [_dataset(record) for record in findings.records],
         "provenance": _provenance(findings.provenance),
-        "usage": tables.usage_table(findings.account),
+        "usage": usage_table.usage_table(findings.account),
         "definitions": READING
         | _other_scale(findings)
         | {tables.measure(metric).title: tables.measure(metric).definition for metric in shown},
@@ -139,7 +143,7 @@ def _verdicts(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
 
 def _dot_plot(findings: Findings, split: str) -> dict[str, object]:
     cells = tables.grid(tables.choose(findings.scores, split, MAIN))
-    means = tables.means(cells)
+    means = tables.means(cells, findings.kin)
     rows = [
         figures.Row(
             name, findings.methods.index(name), mean, {d: cell.value for (m, d), cell in cells.items() if m == name}
@@ -148,7 +152,7 @@ def _dot_plot(findings: Findings, split: str) -> dict[str, object]:
     ]
     reference = means.get(findings.baseline, Interval(math.nan)).value
     dashed = f"dashed: {findings.baseline}"
-    caption = f"Strong dot: mean over datasets with its 95 % interval; faint dots: single datasets; {dashed}."
+    caption = f"Strong dot: mean over protein families with its 95 % interval; faint dots: single datasets; {dashed}."
     return {
         "title": f"Mean {_title()} on split {split}",
         "figure": figures.dot_plot(rows, _title(), reference),
@@ -158,40 +162,6 @@ def _dot_plot(findings: Findings, split: str) -> dict[str, object]:
 
 def _title() -> str:
     return tables.measure(MAIN).title
-
-
-def _curve(findings: Findings, curves: pd.DataFrame) -> dict[str, object]:
-    split = str(curves["split"].iloc[0])
-    by_dataset = {str(name): _series(findings, part) for name, part in curves.groupby("dataset", sort=False)}
-    mean = _series(findings, learning_curve(findings.metrics, split, MAIN).rename(columns={"mean": "value"}))
-    shown = [one for series in (mean, *by_dataset.values()) for one in series]
-    every = [end for one in shown for interval in one.points.values() for end in interval.ends]
-    room = (min(every), max(every)) if every else (0.0, 1.0)
-    caption = (
-        "Mean: over datasets, with its 95 % interval. Below: every dataset, mean, lowest and highest of its training "
-        "sets. "
-        "Lines are moved sideways by a few pixels so that their intervals do not hide each other."
-    )
-    return {
-        "title": f"{_title()} by number of variants to learn from, mean over datasets (split {split})",
-        "figure": figures.learning_chart(mean, _title(), room),
-        "legend": [(one.name, colour(one.place)) for one in mean],
-        "multiples": [
-            {"title": name, "figure": figures.small_learning_chart(series, f"{name}: {_title()}", room)}
-            for name, series in by_dataset.items()
-        ],
-        "caption": caption,
-    }
-
-
-def _series(findings: Findings, curves: pd.DataFrame) -> list[figures.Series]:
-    found: dict[str, dict[float, Interval]] = {}
-    for row in curves.to_dict("records"):
-        points = found.setdefault(str(row["method"]), {})
-        points[float(row["size"])] = Interval(float(row["value"]), float(row["low"]), float(row["high"]))
-    return [
-        figures.Series(name, findings.methods.index(name), found[name]) for name in findings.methods if name in found
-    ]
 
 
 def _scatter(findings: Findings) -> dict[str, object] | None:

@@ -14,7 +14,9 @@ import yaml
 
 from multimep import nesting, paths
 from multimep.cluster import Cluster
+from multimep.comparisons import MARGIN
 from multimep.methods import METHODS, Method, nested
+from multimep.questions import Question
 from multimep.sources import DatasetSpec
 from multimep.splits import SCHEMES, Scheme
 from multimep.typed_values import SettingsError, build
@@ -54,14 +56,20 @@ class Evaluation:
 
     Attributes:
         bootstrap: resamples of the variants behind every interval.
+        margin: differences in Spearman below it count as none when methods are said to be equivalent. 0.02 is half the
+            step between neighbours at the head of ProteinGym's supervised table (0.033 to 0.038); choose it before
+            looking at results.
     """
 
     bootstrap: int = 500
+    margin: float = MARGIN
 
     def __post_init__(self) -> None:
-        """Refuse a negative number of resamples."""
+        """Refuse a negative number of resamples and a margin that nothing can be within."""
         if self.bootstrap < 0:
             raise SettingsError(f"bootstrap is {self.bootstrap}; set it to 0 (no intervals) or more")
+        if not self.margin > 0:
+            raise SettingsError(f"margin is {self.margin}; set it above 0")
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,9 @@ class Study:
             splits that it is asked about (all if not given; fine-tuning thousands of variants takes a GPU).
         question: what the study asks, in a sentence or two, for the head of the report.
         language_model: which one.
-        evaluation: bootstrap.
+        evaluation: bootstrap and margin.
+        comparisons: which methods are held against each other, by their labels; the standard questions of which the
+            study has both methods if not given.
         seed: everything random follows from it.
         mirror: file:///... or http://..., takes the place of scheme and host of every URL.
         cache: folder of downloads.
@@ -91,6 +101,7 @@ class Study:
     question: str = ""
     language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    comparisons: tuple[Question, ...] | None = None
     seed: int = 0
     mirror: str | None = None
     cache: str = "results/cache"
@@ -159,7 +170,16 @@ def study(values: Mapping[str, Any]) -> Study:
         if unknown:
             raise SettingsError(f"config.methods.{label}.splits: no split {', '.join(sorted(unknown))} in this study")
         method(chosen.pop("method", label), chosen, f"config.methods.{label}")
+    _check_comparisons(found)
     return found
+
+
+def _check_comparisons(found: Study) -> None:
+    for place, one in enumerate(found.comparisons or ()):
+        unknown = [name for name in (one.method, one.baseline) if name not in found.methods]
+        if unknown or (one.split and one.split not in found.splits):
+            what = f"method {unknown[0]}" if unknown else f"split {one.split}"
+            raise SettingsError(f"config.comparisons.{place}: no {what} in this study; use its labels")
 
 
 def table_source(variants: Path, wild_type: str) -> dict[str, Any]:

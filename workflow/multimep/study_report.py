@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from multimep import accounting, embeddings, findings, report
+from multimep import accounting, embeddings, findings, null_gate, questions, report, settings
 from multimep.findings import Provenance
 from multimep.settings import Study
 
@@ -23,8 +23,8 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
     predictions = {
         (dataset, split, method): results / "predictions" / split / method / f"{dataset}.csv"
         for dataset in study.datasets
-        for method, settings in study.methods.items()
-        for split in (settings or {}).get("splits", study.splits)
+        for method, chosen in study.methods.items()
+        for split in (chosen or {}).get("splits", study.splits)
     }
     found = findings.gather(
         study.study,
@@ -35,10 +35,25 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
         provenance=provenance(study, configuration, results),
         account=accounting.read(benchmarks, study.cluster, STATIONS),
     )
-    unscaled = frozenset(
-        label for label, settings in study.methods.items() if (settings or {}).get("method", label) == "zero_shot"
+    known = entries(study)
+    told = replace(
+        found,
+        unscaled=frozenset(label for label, (name, _) in known.items() if name == "zero_shot"),
+        questions=questions.standard(known) if study.comparisons is None else study.comparisons,
+        nulls=null_gate.nulls(known),
+        lacking=null_gate.missing(known),
+        margin=study.evaluation.margin,
     )
-    report.write(replace(found, unscaled=unscaled), output)
+    report.write(told, output)
+
+
+def entries(study: Study) -> dict[str, tuple[str, Mapping[str, object]]]:
+    """Label -> entry of METHODS and all its settings, defaults included."""
+    chosen = {label: dict(values or {}) for label, values in study.methods.items()}
+    names = {label: str(values.pop("method", label)) for label, values in chosen.items()}
+    for values in chosen.values():
+        values.pop("splits", None)
+    return {label: (name, vars(settings.method(name, chosen[label], label))) for label, name in names.items()}
 
 
 def provenance(study: Study, configuration: str, results: Path) -> Provenance:

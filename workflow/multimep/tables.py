@@ -1,15 +1,14 @@
-"""The tables of the report: scores of methods x datasets with tooltips, tints and the best; what the stations took."""
+"""The tables of the report: scores of methods x datasets with tooltips, tints and the best."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from multimep.accounting import Account, Usage, amount, duration, kilowatt_hours
-from multimep.comparisons import bootstrap_mean
+from multimep.comparisons import NO_KIN, Kin, mean_over_families
 from multimep.drawing import Interval, colour, decimal, signed
+from multimep.null_gate import Hurdle
 
 AGGREGATIONS = ("pooled", "mean", "fold")
 SCALE_FREE = frozenset({"spearman", "pearson", "ndcg", "top_recall"})  # what has a meaning on any scale
@@ -59,13 +58,14 @@ MEASURES: Mapping[str, Measure] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table: its text, tooltip and sorting key, whether it is its column's best, its tint in %."""
+    """One number of a table: its text, tooltip, sorting key, if it is its column's best, tint in %, if it warns."""
 
     text: str
     tooltip: str
     order: float
     best: bool = False
     tint: int | None = None
+    warns: bool = False
 
 
 MISSING = Cell("\u2013", "no value", math.nan)
@@ -73,13 +73,13 @@ MISSING = Cell("\u2013", "no value", math.nan)
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A method's cells in the order of the table's datasets, their mean, and its difference to the baseline."""
+    """A method's cells in the order of the table's datasets, their mean, and its difference to each null."""
 
     method: str
     colour: str
     cells: tuple[Cell, ...]
     mean: Cell
-    difference: Cell
+    differences: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
@@ -91,37 +91,8 @@ class ScoreTable:
     metric: str
     split: str
     datasets: tuple[str, ...]
+    nulls: tuple[str, ...]
     rows: tuple[ScoreRow, ...]
-
-
-@dataclass(frozen=True)
-class UsageTable:
-    """What the stations of a study took.
-
-    Attributes:
-        groups: how the numbers of some columns came about, with the number of these columns.
-        columns: names of the columns after the station.
-        rows: of a station or method, its name and its cells.
-        total: cells of the sum.
-        caption: what the numbers mean and what they leave out.
-    """
-
-    groups: tuple[tuple[str, int], ...]
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
-    total: tuple[Cell, ...]
-    caption: str
-
-
-USAGE = (
-    "Measured by Snakemake, job by job: time from start to end (jobs may have run side by side), memory, and core time "
-    "used. GPU-hours and core-hours: time from start to end, times the GPUs that a job asked for, or the cores where "
-    "it asked for no GPU: the cores beside a GPU are in its hours. "
-)
-LEFT_OUT = (
-    "A job that was tried or made again counts with its last success; waiting in queues, starting of jobs and this "
-    "page are left out."
-)
 
 
 def measure(metric: str) -> Measure:
@@ -151,10 +122,9 @@ def goodness(metric: str, value: float) -> float:
     return measure(metric).goodness(value) if math.isfinite(value) else -math.inf
 
 
-def over_datasets(values: Sequence[float]) -> Interval:
-    """The mean of finite values, one per dataset, with the 95 % interval that the comparisons use (NaN for one)."""
-    finite = np.array([value for value in values if math.isfinite(value)])
-    return Interval(float(finite.mean()) if len(finite) else math.nan, *bootstrap_mean(finite))
+def over_families(values: Mapping[str, float], kin: Kin = NO_KIN) -> Interval:
+    """The mean over families of finite values by dataset, with the 95 % interval that the comparisons use."""
+    return Interval(*mean_over_families({name: value for name, value in values.items() if math.isfinite(value)}, kin))
 
 
 def grid(chosen: pd.DataFrame) -> dict[tuple[str, str], Interval]:
@@ -163,35 +133,36 @@ def grid(chosen: pd.DataFrame) -> dict[tuple[str, str], Interval]:
     return {(str(m), str(d)): Interval(float(value), float(low), float(high)) for m, d, value, low, high in columns}
 
 
-def means(cells: Mapping[tuple[str, str], Interval]) -> dict[str, Interval]:
-    """Each method's mean over the datasets, with its interval."""
-    methods = dict.fromkeys(method for method, _ in cells)
-    return {name: over_datasets([cell.value for (m, _), cell in cells.items() if m == name]) for name in methods}
-
-
-def differences(cells: Mapping[tuple[str, str], Interval], baseline: str) -> dict[str, Interval]:
-    """Each method's mean paired difference to the baseline over the datasets that have both."""
-    pairs: dict[str, list[float]] = {method: [] for method, _ in cells if method != baseline}
+def means(cells: Mapping[tuple[str, str], Interval], kin: Kin = NO_KIN) -> dict[str, Interval]:
+    """Each method's mean over protein families, with its interval."""
+    by_method: dict[str, dict[str, float]] = {}
     for (method, name), cell in cells.items():
-        if method != baseline and (baseline, name) in cells:
-            pairs[method].append(cell.value - cells[baseline, name].value)
-    return {method: over_datasets(gaps) for method, gaps in pairs.items()}
+        by_method.setdefault(method, {})[name] = cell.value
+    return {method: over_families(values, kin) for method, values in by_method.items()}
 
 
-def score_table(chosen: pd.DataFrame, methods: Sequence[str], baseline: str) -> ScoreTable:
-    """The table of `chosen` (rows of one metric and split of `scores`); `methods` gives the order and the colours."""
+def score_table(
+    chosen: pd.DataFrame,
+    methods: Sequence[str],
+    gate: Mapping[str, Mapping[str, Hurdle]] | None = None,
+    kin: Kin = NO_KIN,
+) -> ScoreTable:
+    """The table of `chosen` (rows of one metric and split of `scores`); `methods` gives the order and the colours.
+
+    `gate` holds each method against the nulls: null -> method -> hurdle.
+    """
     split, metric = str(chosen["split"].iloc[0]), str(chosen["metric"].iloc[0])
-    cells, how = grid(chosen), measure(metric)
+    cells, how, gate = grid(chosen), measure(metric), gate or {}
     names = tuple(dict.fromkeys(name for _, name in cells))
     columns = {name: _column(how, {m: cell for (m, d), cell in cells.items() if d == name}, name) for name in names}
-    mean, gaps = _column(how, means(cells), "mean over datasets", tinted=False), differences(cells, baseline)
+    mean = _column(how, means(cells, kin), "mean over families", tinted=False)
     rows = tuple(
         ScoreRow(method, colour(place), tuple(columns[name].get(method, MISSING) for name in names), mean[method],
-                 _difference(gaps.get(method), baseline))
+                 tuple(_difference(found.get(method), null) for null, found in gate.items()))
         for place, method in enumerate(methods)
         if method in mean
     )  # fmt: skip
-    return ScoreTable(f"{how.title}, split {split}", how.definition, metric, split, names, rows)
+    return ScoreTable(f"{how.title}, split {split}", how.definition, metric, split, names, tuple(gate), rows)
 
 
 def _column(how: Measure, column: Mapping[str, Interval], name: str, *, tinted: bool = True) -> dict[str, Cell]:
@@ -210,66 +181,11 @@ def _column(how: Measure, column: Mapping[str, Interval], name: str, *, tinted: 
     }
 
 
-def _difference(gap: Interval | None, baseline: str) -> Cell:
-    if gap is None or not math.isfinite(gap.value):
+def _difference(hurdle: Hurdle | None, null: str) -> Cell:
+    if hurdle is None or not math.isfinite(hurdle.difference.value):
         return MISSING
+    gap = hurdle.difference
     text = signed(gap.value)
-    return Cell(
-        f"{text} [{signed(gap.low)}, {signed(gap.high)}]" if gap.known else text,
-        f"minus {baseline}: {gap}",
-        gap.value,
-    )
-
-
-def usage_table(account: Account) -> UsageTable | None:
-    """The table of what every station and method took; None where nothing is known."""
-    if not account.usages:
-        return None
-    paid = account.money(account.total) > 0
-    groups = (("measured", 5), ("measured time \u00d7 asked for", 2), ("estimated", 1 + paid))
-    columns = ("jobs", "all jobs", "longest job", "most memory", "core time used", "core-hours", "GPU-hours", "energy")
-    rows = tuple((usage.name, _usage(account, usage, paid)) for usage in account.usages)
-    cost = ("cost",) if paid else ()
-    return UsageTable(groups, columns + cost, rows, _usage(account, account.total, paid), _usage_caption(account, paid))
-
-
-def _usage(account: Account, usage: Usage, paid: bool) -> tuple[Cell, ...]:
-    inside = len(usage.runs) - len(usage.alone)
-    jobs = f"{len(usage.runs)} jobs" + (f", {inside} of them in shards, whose allocations count there" * bool(inside))
-    seen = any(math.isfinite(run.cpu) for run in usage.runs)
-    longest = max((run.seconds for run in usage.runs), default=math.nan)
-    memory = f"{usage.memory:,.0f} MiB" if math.isfinite(usage.memory) else MISSING.text
-    energy, money = account.energy(usage), account.money(usage)
-    asked = [
-        _hours(usage.core_seconds, "core-hours", "every job had a GPU, whose hours its cores are counted with"),
-        _hours(usage.gpu_seconds, "GPU-hours", "no GPU was asked for"),
-        Cell(kilowatt_hours(energy), f"{energy:.6f} kWh", energy),
-        Cell(amount(money, account.cluster.currency), f"{money:.6f} {account.cluster.currency}", money),
-    ]
-    return (
-        Cell(str(len(usage.runs)), jobs, len(usage.runs)),
-        Cell(duration(usage.seconds), f"{usage.seconds:.1f} s", usage.seconds),
-        Cell(duration(longest), f"{longest:.1f} s", longest),
-        Cell(memory, memory, usage.memory),
-        Cell(duration(usage.cpu), f"{usage.cpu:.1f} s", usage.cpu) if seen else MISSING,
-        *([Cell("in shards", jobs, 0.0)] * 4 if not usage.alone else asked)[: 3 + paid],
-    )
-
-
-def _hours(seconds: float, unit: str, none: str) -> Cell:
-    text = duration(seconds) if seconds else "none"
-    return Cell(text, f"{seconds / 3600:.4f} {unit}" if seconds else none, seconds)
-
-
-def _usage_caption(account: Account, paid: bool) -> str:
-    """What was measured, what follows from what was asked for, what is an estimate, and what is left out."""
-    site = account.cluster
-    with_gpu = f"{site.watts_per_gpu:g} W for a GPU with {site.cores_per_gpu} cores beside it and "
-    watts = with_gpu * bool(account.total.gpu_seconds) + f"{site.watts_per_core:g} W for each core"
-    energy = f"Energy is an estimate: the hours times stated watts ({watts}); nothing was metered. "
-    prices = f"{site.price_per_gpu_hour:g} and {site.price_per_core_hour:g} {site.currency}"
-    cost = f"Cost: {prices} for each GPU-hour and core-hour. " if paid else ""
-    inside = any(run.inside for usage in account.usages for run in usage.runs)
-    shards = "Predictions made in a shard show their own time; its cores and GPUs count once, as the shard's. "
-    gaps = "".join(f"{gap} " for gap in account.gaps)
-    return USAGE + energy + cost + shards * inside + gaps + LEFT_OUT
+    shown = f"{text} [{signed(gap.low)}, {signed(gap.high)}]" if gap.known else text
+    beaten = "" if hurdle.passed else f"; {'not shown to beat' if hurdle.ahead else 'does not beat'} {null}"
+    return Cell(shown, f"minus {null}: {gap}{beaten}", gap.value, warns=not hurdle.passed)

@@ -39,6 +39,10 @@ FOUND_BY = {
     for key, value in (config | {"language_model": CHOSEN}).items()
     if key not in ELSEWHERE
 }
+# The margin of equivalence is the report's alone.
+SCORED_BY = {
+    key: value for key, value in config.get("evaluation", {}).items() if key != "margin"
+}
 # The last three: what they are worth was measured on two shared cores (benchmarks/environment.py, 2026-11-22).
 ENVIRONMENT = {
     "MULTIMEP_MIRROR": config.get("mirror") or "",

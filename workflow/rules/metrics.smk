@@ -15,7 +15,7 @@ rule evaluate:
     resources:
         **asks("evaluate"),
     params:
-        settings=json.dumps(config.get("evaluation", {}), sort_keys=True),
+        settings=json.dumps(SCORED_BY, sort_keys=True),
         seed=SEED,
         version=VERSION,
     shell:
