@@ -35,7 +35,7 @@ from multimep.families import families
 from multimep.language_model import LanguageModel
 from multimep.language_model import load as load_model
 from multimep.methods import METHODS, Method, Predictor
-from multimep.methods.shared_prior_gp import Lesson, SharedPriorGP, belief_from
+from multimep.methods.shared_prior_gp import Lesson, SharedPriorGP
 from multimep.methods.site_gp import fitted
 from multimep.mutations import format_genotype, parse
 
@@ -85,7 +85,7 @@ class Informed:
         team = [train[0], *self.others]
         family = families([one.wild_type for one in team], self.method.identity)
         of = {one.name: number for one, number in zip(team, family, strict=True)}
-        belief = belief_from(self.told, of, family[0])
+        belief = self.method.belief(self.told, of, family[0])
         return fitted(train[0], belief, self.method.selection_rows, self.method.warp, seed)
 
 

@@ -8,9 +8,9 @@ import pytest
 from multimep import site_kernel
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
+from multimep.methods.exchange_effects import SLOPES, Exchanges
 from multimep.methods.method import FitError
 from multimep.methods.shared_prior_gp import (
-    SLOPES,
     WEAK_FAMILIES,
     Lesson,
     SharedPriorGP,
@@ -58,6 +58,12 @@ def scan(name: str, seed: int, rows: int = 40, wild_type: str | None = None, val
     return Dataset(variants, fitness, np.full(rows, np.nan), np.ones(rows, np.int64))
 
 
+def told_of(theta: float | np.ndarray, slopes: float | np.ndarray) -> Lesson:
+    """A lesson with nothing to say of exchanges beyond one that all lessons share."""
+    nothing = Exchanges(np.eye(446), np.ones(446) * float(np.mean(slopes)))
+    return Lesson(np.broadcast_to(theta, 18).astype(float), np.broadcast_to(slopes, 6).astype(float), nothing)
+
+
 def asked_of(data: Dataset) -> Variants:
     rest = [one for one in singles(data.wild_type) if one not in data.variants.row_of]
     return Variants(data.name, data.wild_type, tuple(rest[:30]))
@@ -98,14 +104,13 @@ def test_without_another_family_it_is_site_gp_without_expectation(warp):
 
 
 def test_a_family_counts_once_however_many_datasets_it_has():
-    told = {
-        name: Lesson(np.full(18, value), np.full(6, value)) for name, value in {"a": 1.0, "b": 3.0, "c": -4}.items()
-    }
-    twice = belief_from(told, {"a": 1, "b": 1, "c": 2}, 0)
-    once = belief_from({"ab": Lesson(np.full(18, 2.0), np.full(6, 2.0)), "c": told["c"]}, {"ab": 1, "c": 2}, 0)
+    told = {name: told_of(value, value) for name, value in {"a": 1.0, "b": 3.0, "c": -4}.items()}
+    twice = belief_from(told, {"a": 1, "b": 1, "c": 2}, 0, True)
+    once = belief_from({"ab": told_of(2.0, 2.0), "c": told["c"]}, {"ab": 1, "c": 2}, 0, True)
     np.testing.assert_allclose(twice.prior.medians, once.prior.medians)
     np.testing.assert_allclose(twice.slopes, once.slopes)
     np.testing.assert_allclose(twice.mixing, once.mixing)
+    np.testing.assert_allclose(twice.residues, once.residues)
 
 
 # What is seen and what is not
@@ -124,7 +129,7 @@ def test_the_targets_own_fitness_plays_no_role_in_its_prior():
     family = {"target": 0, "other": 1, "third": 2}
     changed = dataclasses.replace(TARGET, fitness=-(TARGET.fitness**3))
     beliefs = [
-        belief_from({"target": lesson_of(one, 300, True, 0), "other": other, "third": third}, family, 0)
+        belief_from({"target": lesson_of(one, 300, True, 0), "other": other, "third": third}, family, 0, True)
         for one in (TARGET, changed)
     ]
     np.testing.assert_array_equal(beliefs[0].prior.medians, beliefs[1].prior.medians)
@@ -192,8 +197,8 @@ def test_many_families_leave_nothing_of_the_weak_prior():
 
 def test_a_belief_says_how_far_slopes_may_be_from_those_expected():
     random = np.random.default_rng(3)
-    told = {str(one): Lesson(np.zeros(18), random.normal(size=6)) for one in range(6)}
-    belief = belief_from(told, {name: int(name) + 1 for name in told}, 0)
+    told = {str(one): told_of(0.0, random.normal(size=6)) for one in range(6)}
+    belief = belief_from(told, {name: int(name) + 1 for name in told}, 0, False)
     size = belief.prior.medians[site_kernel.NAMES.index("linear.variance")]
     _, covariance = pooled(np.array([one.slopes for one in told.values()]), np.zeros(6), site_kernel.LINEAR * np.eye(6))
     np.testing.assert_allclose(size * belief.mixing, covariance)
@@ -206,7 +211,7 @@ def test_a_belief_says_how_far_slopes_may_be_from_those_expected():
 def test_the_learned_prior_is_nearer_to_the_truth_than_the_weak_one():
     others = [scan(str(seed), seed, rows=150, values=TRUE) for seed in range(20, 26)]
     told = {one.name: lesson_of(one, 300, False, 0) for one in others}
-    belief = belief_from(told, {one.name: index + 1 for index, one in enumerate(others)}, 0)
+    belief = belief_from(told, {one.name: index + 1 for index, one in enumerate(others)}, 0, True)
     weak, learned = (np.log(prior.medians) for prior in (site_kernel.prior(), belief.prior))
     truth = theta_of(TRUE)
     rows = [site_kernel.NAMES.index(name) for name in TRUE]
@@ -219,7 +224,7 @@ def test_it_predicts_a_related_landscape_better_than_the_weak_prior():
     for seed in range(40, 43):
         whole = scan("target", seed, rows=200, values=TRUE)
         train, asked = whole.select(whole.variants.mutants[:60]), whole.select(whole.variants.mutants[60:])
-        fits = [SharedPriorGP(warp=False).fit([train, *others], EMBEDDER, 0)]
+        fits = [SharedPriorGP(warp=False, hyperparameters=True).fit([train, *others], EMBEDDER, 0)]
         fits.append(SiteGP(expectation=False, warp=False).fit([train], EMBEDDER, 0))
         shared, alone = (np.mean((one.predict(asked.variants).mean - asked.fitness) ** 2) for one in fits)
         gains.append(alone - shared)

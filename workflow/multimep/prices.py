@@ -167,6 +167,12 @@ def _site_gp(work: Work) -> float:
     return steps + sum(5 * n**3 / 3 + 3e3 * n * (n + m) + 5 * n**2 * m for n, m in work.folds)
 
 
+def _epistasis_gp(work: Work) -> float:
+    # hyperparameters once a round, and the search for the mode twice: some ten decompositions of all chosen rows
+    chosen, rounds = int(work.settings.get("selection_rows", 500)), int(work.settings.get("rounds", 8))
+    return rounds * (_site_gp(work) + sum(5 * 10.0 * min(n, chosen) ** 3 for n, _ in work.folds))
+
+
 def _shared_prior_gp(work: Work) -> float:
     # hyperparameters twice, under the weak prior and under that of the others
     return 2 * _site_gp(replace(work, settings={"selection_rows": 300, **work.settings}))
@@ -244,6 +250,7 @@ PRICES: Mapping[str, Price] = {
     "additive": Price(_ridge, _indicator_memory),
     "one_hot_ridge": Price(_ridge, _ridge_memory),
     "site_gp": Price(_site_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
+    "epistasis_gp": Price(_epistasis_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "shared_prior_gp": Price(_shared_prior_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),
     "embedding_gp": Price(_gaussian_process, _gaussian_process_memory),

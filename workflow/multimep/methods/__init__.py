@@ -41,6 +41,7 @@ METHODS = Table(
         "additive": "Additive",
         "one_hot_ridge": "OneHotRidge",
         "site_gp": "SiteGP",
+        "epistasis_gp": "EpistasisGP",
         "shared_prior_gp": "SharedPriorGP",
         "zero_shot": "ZeroShot",
         "embedding_gp": "EmbeddingGP",

@@ -1,9 +1,11 @@
 """shared_prior_gp: the GP of `site_gp`, whose prior each protein learns from the proteins of other families.
 
-What carries over from one protein to another is not a value of the fitness but how rough landscapes are and which
-exchanges they suffer: the hyperparameters theta and the slopes w of the features of substitutions. Over families g
-    theta_g ~ N(mu, diag(tau^2)),  w_g ~ N(m, C)
-and (mu, tau), (m, C) are their posterior means given the other families, starting from the weak prior of `site_gp`.
+What carries over from one protein to another is not a value of the fitness but which exchanges proteins suffer, how
+much proteins differ in that, and how rough landscapes are. Of each protein g of a family other than the target's
+    the effect of each exchange of residues (`exchange_effects`), expected the same for all;
+    its own slopes w_g of the features of substitutions, w_g ~ N(m, C): C is how far the target may be from the others;
+    with `hyperparameters` those of the kernel too, theta_g ~ N(mu, diag(tau^2)).
+(m, C) and (mu, tau) are posterior means given the other families, starting from the weak prior of `site_gp`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +21,7 @@ from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.evidence import Prior, maximise
 from multimep.families import families
+from multimep.methods.exchange_effects import SLOPES, Exchanges, effects_from, exchanges_of, mean_of
 from multimep.methods.method import FitError, State
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import Belief, SiteGPPredictor, fitted, lesson, restored, selection
@@ -28,9 +31,6 @@ from multimep.site_kernel import LINEAR, NAMES, mutations_of, site_covariance
 WEAK_FAMILIES = 2.0
 """How many families the weak prior counts for, both in means and in spreads: one other family moves a median a third
 of the way, twenty leave a tenth of it."""
-
-SLOPES = 0.25
-"""Prior variance of each slope of one protein, in variances of the fitness: they are of the size of a half, weakly."""
 
 _LINEAR = NAMES.index("linear.variance")
 
@@ -42,15 +42,17 @@ class Lesson:
     Attributes:
         theta: logarithms of its hyperparameters under the weak prior, in the order of site_kernel.NAMES.
         slopes: of the features of substitutions, in standard deviations of the fitness (higher is better).
+        exchanges: what its rows say of the effects that all proteins share.
     """
 
     theta: Float[np.ndarray, "k"]
     slopes: Float[np.ndarray, "6"]
+    exchanges: Exchanges
 
 
 @dataclass(frozen=True)
 class SharedPriorGP:
-    """Hyperparameters and mean slopes of the other protein families as prior of each protein; multitask.
+    """What exchanges of residues do in the other protein families as prior of each protein; multitask.
 
     Attributes:
         identity: two proteins of more than this sequence identity, and those linked by a chain of such pairs, are one
@@ -59,11 +61,14 @@ class SharedPriorGP:
         selection_rows: each dataset teaches the others, and chooses its own hyperparameters, by at most this many of
             its rows, drawn with the seed; all of them teach its final model.
         warp: learn on a scale halfway to normal scores, as `site_gp` does; False: on the fitness itself.
+        hyperparameters: True: learn those of the kernel from the others too; False (the default): the weak prior of
+            `site_gp`, for at a dozen rows theirs made intervals too narrow (coverage .91) and ranks no better.
     """
 
     identity: float = 0.3
     selection_rows: int = 300
     warp: bool = True
+    hyperparameters: bool = False
     joint: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -81,10 +86,14 @@ class SharedPriorGP:
         told = self.lessons(data, seed) if len(set(family)) > 1 else {}
         of = {one.name: number for one, number in zip(data, family, strict=True)}
         models = {
-            one.name: fitted(one, belief_from(told, of, of[one.name]), self.selection_rows, self.warp, seed)
+            one.name: fitted(one, self.belief(told, of, of[one.name]), self.selection_rows, self.warp, seed)
             for one in data
         }
         return SharedPriorPredictor(models)
+
+    def belief(self, told: Mapping[str, Lesson], family: Mapping[str, int], own: int) -> Belief:
+        """What the lessons of the families other than `own` say of a protein of that family."""
+        return belief_from(told, family, own, self.hyperparameters)
 
     def lessons(self, data: Sequence[Dataset], seed: int) -> dict[str, Lesson]:
         """What each dataset tells; one whose rows are all equal tells nothing. Raises FitError for too few rows."""
@@ -151,8 +160,9 @@ def lesson_of(given: Dataset, selection_rows: int, warp: bool, seed: int) -> Les
     theta = maximise(covariance, y, site_kernel.prior())
     without = theta.copy()
     without[_LINEAR] = -np.inf  # what slopes explain is theirs
-    slopes = ridge_slopes(rows.incidence @ rows.features, y / spread, covariance(without)[0])
-    return Lesson(theta, slopes if data.higher_is_better else -slopes)
+    a, sign = covariance(without)[0], 1 if data.higher_is_better else -1
+    slopes = ridge_slopes(rows.incidence @ rows.features, sign * y / spread, a)
+    return Lesson(theta, slopes, exchanges_of(rows, sign * y / spread, a))
 
 
 def ridge_slopes(
@@ -165,7 +175,7 @@ def ridge_slopes(
     return np.asarray(np.linalg.solve(precision, x.T @ cho_solve(factor, y)))
 
 
-def belief_from(told: Mapping[str, Lesson], family: Mapping[str, int], own: int) -> Belief:
+def belief_from(told: Mapping[str, Lesson], family: Mapping[str, int], own: int, hyperparameters: bool) -> Belief:
     """What the families other than `own` teach; the weak prior and no expectation where there are none.
 
     A family counts once, by the mean of its datasets' lessons, however many there are.
@@ -177,24 +187,25 @@ def belief_from(told: Mapping[str, Lesson], family: Mapping[str, int], own: int)
     weak = site_kernel.prior()
     if not members:
         return Belief(weak, np.zeros(len(site_kernel.UNMIXED)))
-    thetas = np.array([np.mean([one.theta for one in group], axis=0) for group in members.values()])
+    effects = effects_from([mean_of([one.exchanges for one in group]) for group in members.values()])
     slopes = np.array([np.mean([one.slopes for one in group], axis=0) for group in members.values()])
-    medians, spreads = pooled(thetas, np.log(weak.medians), np.diag(weak.spreads**2))
-    expected, covariance = pooled(slopes, np.zeros(slopes.shape[1]), LINEAR * site_kernel.UNMIXED)
-    return _belief(medians, np.sqrt(np.diag(spreads)), expected, covariance)
-
-
-def _belief(
-    medians: Float[np.ndarray, "k"],
-    spreads: Float[np.ndarray, "k"],
-    expected: Float[np.ndarray, "6"],
-    covariance: Float[np.ndarray, "6 6"],
-) -> Belief:
+    _, covariance = pooled(slopes, np.zeros(slopes.shape[1]), LINEAR * site_kernel.UNMIXED)
     # s_l M = C with tr M = 6: what is left to learn of the slopes is their size, as unknown as it was
     variance = float(np.trace(covariance)) / len(covariance)
-    medians, spreads = medians.copy(), spreads.copy()
-    medians[_LINEAR], spreads[_LINEAR] = np.log(variance), site_kernel.SPREADS["variance"]
-    return Belief(Prior(np.exp(medians), spreads), expected, covariance / variance)
+    prior = _with_linear(_pooled_prior(list(members.values()), weak) if hyperparameters else weak, variance)
+    return Belief(prior, effects.slopes, covariance / variance, effects.residues)
+
+
+def _pooled_prior(groups: Sequence[Sequence[Lesson]], weak: Prior) -> Prior:
+    thetas = np.array([np.mean([one.theta for one in group], axis=0) for group in groups])
+    medians, spreads = pooled(thetas, np.log(weak.medians), np.diag(weak.spreads**2))
+    return Prior(np.exp(medians), np.sqrt(np.diag(spreads)))
+
+
+def _with_linear(prior: Prior, variance: float) -> Prior:
+    medians, spreads = prior.medians.copy(), prior.spreads.copy()
+    medians[_LINEAR], spreads[_LINEAR] = variance, site_kernel.SPREADS["variance"]
+    return Prior(medians, spreads)
 
 
 def pooled(

@@ -1,8 +1,8 @@
 """site_gp: a Gaussian process over mutations - their sites and residues - without language model or alignment."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import ClassVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,6 +17,7 @@ from multimep.methods.blocks import MeanAndVariance, in_blocks
 from multimep.methods.method import FitError, State, only
 from multimep.methods.scaling import FEWEST_ROWS, Scaling
 from multimep.methods.warping import Warping, unwarped_of, warping_of
+from multimep.mutations import AMINO_ACIDS
 from multimep.predictions import Predictions
 from multimep.site_kernel import Mutations, kernel, mutations_of, noise_of, site_covariance, variances
 
@@ -25,6 +26,9 @@ EXPECTED: Float[np.ndarray, "6"] = np.array([0.0, 0.25, -0.125, -0.25, -0.25, -0
 exchanges are milder; hydrophobic and aromatic residues are buried, and so is what stands among hydrophobic ones;
 proline breaks the fold. Rounded from a regression on twenty scans of proteins other than those on which
 benchmarks/low_n.py is reported."""
+
+NOTHING: Float[np.ndarray, "20 20"] = np.zeros((len(AMINO_ACIDS), len(AMINO_ACIDS)))
+"""Expected of exchanges beyond their features."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,17 @@ class Belief:
         prior: of the hyperparameters.
         slopes: expected ones of the features, in standard deviations of the fitness (higher is better), shape (6,).
         mixing: how slopes vary together around them, in units of `linear.variance`, shape (6, 6).
+        residues: expected effect of each residue by each other beyond the features, in the unit of the slopes.
     """
 
     prior: Prior
     slopes: Float[np.ndarray, "6"]
     mixing: Float[np.ndarray, "6 6"] = field(default_factory=lambda: site_kernel.UNMIXED)
+    residues: Float[np.ndarray, "20 20"] = field(default_factory=lambda: NOTHING)
+
+    def turned(self, by: float) -> "Belief":
+        """The same with every expected effect times a number."""
+        return replace(self, slopes=self.slopes * by, residues=self.residues * by)
 
 
 @dataclass(frozen=True)
@@ -53,11 +63,15 @@ class SiteGP:
             some fifty steps costs O(n^3) and eighteen numbers need no more; all rows teach the final model.
         warp: learn on a scale halfway to normal scores (the default: worth 0.005 of rank correlation at 240 rows, and
             intervals that follow a skewed fitness); False: on the fitness itself.
+        prior: of the hyperparameters. `weak`: medians chosen by hand; `tuned`: those of largest evidence over small
+            samples of twenty families of proteins, the same for every protein. With `expectation: false` the two are
+            the controls of `shared_prior_gp`: what a prior is worth without anything learnt of substitutions.
     """
 
     expectation: bool = True
     selection_rows: int = 500
     warp: bool = True
+    prior: Literal["weak", "tuned"] = "weak"
     joint: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -68,7 +82,7 @@ class SiteGP:
     def fit(self, train: Sequence[Dataset], embedder: Embedder, seed: int) -> "SiteGPPredictor":
         """Choose hyperparameters, then condition on every row."""
         del embedder
-        belief = Belief(site_kernel.prior(), EXPECTED * self.expectation)
+        belief = Belief(site_kernel.PRIORS[self.prior](), EXPECTED * self.expectation)
         return fitted(only(train), belief, self.selection_rows, self.warp, seed)
 
     def restore(self, state: State, embedder: Embedder) -> "SiteGPPredictor":
@@ -85,8 +99,7 @@ class SiteGPPredictor:
         variants: of the training rows.
         targets: their fitness on that scale, shape (n,).
         theta: logarithms of the hyperparameters, in the order of site_kernel.NAMES.
-        slopes: of the expected mean, in standardised units.
-        mixing: how slopes vary together around them.
+        belief: before them, its expected effects in standardised units.
         unit: weight of one mutation.
         scale: of the targets.
         mutations: of the training variants.
@@ -97,8 +110,7 @@ class SiteGPPredictor:
     variants: Variants
     targets: Float[np.ndarray, "n"]
     theta: Float[np.ndarray, "k"]
-    slopes: Float[np.ndarray, "6"]
-    mixing: Float[np.ndarray, "6 6"]
+    belief: Belief
     unit: float
     scale: Warping
     mutations: Mutations
@@ -112,12 +124,12 @@ class SiteGPPredictor:
 
     def _predict_block(self, variants: Variants) -> MeanAndVariance:
         # mean = m(x) + k A^-1 (y - m),  variance = k(x, x) - |L^-1 k|^2
-        asked = mutations_of(variants, self.unit, self.mixing)
+        asked = mutations_of(variants, self.unit, self.belief.mixing)
         cross = kernel(asked, self.mutations, self.theta)
         half = solve_triangular(self.factor, cross.T, lower=True)
         prior = variances(asked, self.theta)
         variance = np.maximum(prior - np.sum(half**2, axis=0), SMALLEST_VARIANCE * prior)
-        return _expected(asked, self.slopes) + cross @ self.weights, variance
+        return expected_of(asked, self.belief) + cross @ self.weights, variance
 
     def state(self) -> State:
         """Training rows and hyperparameters."""
@@ -128,13 +140,15 @@ class SiteGPPredictor:
             "unit": self.unit,
             "scaling": asdict(self.scale.scaling),
         }
-        arrays = {"targets": self.targets, "theta": self.theta, "slopes": self.slopes, "mixing": self.mixing}
-        return State({**arrays, "values": self.scale.values, "warped": self.scale.warped}, facts)
+        arrays = {"targets": self.targets, "theta": self.theta}
+        expected = {name: getattr(self.belief, name) for name in ("slopes", "mixing", "residues")}
+        return State({**arrays, **expected, "values": self.scale.values, "warped": self.scale.warped}, facts)
 
 
-def _expected(rows: Mutations, slopes: Float[np.ndarray, "6"]) -> Float[np.ndarray, "n"]:
-    # m(x) = sum_{m in x} phi(m).w
-    return np.asarray(rows.incidence @ (rows.features @ slopes))
+def expected_of(rows: Mutations, belief: Belief) -> Float[np.ndarray, "n"]:
+    """m(x) = sum_{m in x} phi(m).w + E_ab."""
+    each = rows.features @ belief.slopes + belief.residues[rows.references, rows.substitutes]
+    return np.asarray(rows.incidence @ each)
 
 
 def lesson(given: Dataset, warp: bool) -> tuple[Dataset, Warping, Float[np.ndarray, "n"]]:
@@ -154,11 +168,11 @@ def fitted(given: Dataset, belief: Belief, selection_rows: int, warp: bool, seed
     data, scale, targets = lesson(given, warp)
     unit = site_kernel.unit_of(data.variants)
     # in units of the fitness's own standard deviation, which is 0 where all rows are equal
-    slopes = belief.slopes * (1 if data.higher_is_better else -1) * float(np.std(targets, ddof=1))
+    held = belief.turned((1 if data.higher_is_better else -1) * float(np.std(targets, ddof=1)))
     chosen = selection(len(data), selection_rows, seed)
     rows = mutations_of(data.variants.select(data.variants.mutants[row] for row in chosen), unit, belief.mixing)
-    theta = maximise(site_covariance(rows), targets[chosen] - _expected(rows, slopes), belief.prior)
-    return _conditioned(data.variants, targets, theta, slopes, belief.mixing, unit, scale)
+    theta = maximise(site_covariance(rows), targets[chosen] - expected_of(rows, held), belief.prior)
+    return _conditioned(data.variants, targets, theta, held, unit, scale)
 
 
 def restored(state: State) -> SiteGPPredictor:
@@ -166,20 +180,19 @@ def restored(state: State) -> SiteGPPredictor:
     arrays, facts = state.arrays, state.facts
     variants = Variants(facts["dataset"], facts["wild_type"], tuple(facts["mutants"]))
     scale = Warping(Scaling(**facts["scaling"]), arrays["values"], arrays["warped"])
-    targets, theta, slopes, mixing = (arrays[name] for name in ("targets", "theta", "slopes", "mixing"))
-    return _conditioned(variants, targets, theta, slopes, mixing, facts["unit"], scale)
+    belief = Belief(site_kernel.prior(), *(arrays[name] for name in ("slopes", "mixing", "residues")))
+    return _conditioned(variants, arrays["targets"], arrays["theta"], belief, facts["unit"], scale)
 
 
 def _conditioned(
     variants: Variants,
     targets: Float[np.ndarray, "n"],
     theta: Float[np.ndarray, "k"],
-    slopes: Float[np.ndarray, "6"],
-    mixing: Float[np.ndarray, "6 6"],
+    belief: Belief,
     unit: float,
     scale: Warping,
 ) -> SiteGPPredictor:
-    rows = mutations_of(variants, unit, mixing)
+    rows = mutations_of(variants, unit, belief.mixing)
     factor = cholesky(kernel(rows, rows, theta) + noise_of(theta) * np.eye(len(targets)), lower=True)
-    weights = cho_solve((factor, True), targets - _expected(rows, slopes))
-    return SiteGPPredictor(variants, targets, theta, slopes, mixing, unit, scale, rows, factor, weights)
+    weights = cho_solve((factor, True), targets - expected_of(rows, belief))
+    return SiteGPPredictor(variants, targets, theta, belief, unit, scale, rows, factor, weights)
