@@ -25,7 +25,7 @@ if os.environ.get("MULTIMEP_SHAPES") == "1":
     hooked = [name for name in names if not name.endswith(("__init__", "__main__"))]
     install_import_hook(hooked, "beartype.beartype")
 
-    from multimep.splits import Scheme
+    from multimep.schemes import Scheme
 
     runtime_checkable(Scheme)  # else beartype cannot check what returns one
 

@@ -40,6 +40,18 @@ ORDER = (
     "readers.coordinates",
     "sources",
     "splits",
+    "families",
+    "schemes.scheme",
+    "schemes.draws",
+    "schemes.random_folds",
+    "schemes.sites",
+    "schemes.unseen_substitution",
+    "schemes.mutation_count",
+    "schemes.low_to_high",
+    "schemes.low_n",
+    "schemes.family_out",
+    "schemes.source",
+    "schemes",
     "checkpoints",
     "language_model",
     "corpus",
@@ -49,7 +61,6 @@ ORDER = (
     "predictions",
     "gaussian_process",
     "ridge",
-    "families",
     "evidence",
     "site_kernel",
     "training_run",
@@ -113,6 +124,7 @@ ORDER = (
     "shards",
     "study_report",
     "options",
+    "dataset_commands",
     "language_model_commands",
     "cluster_commands",
     "catalogue_commands",
@@ -192,7 +204,7 @@ def test_the_rules_import_nothing_of_multimep_but_its_version_and_its_light_room
 
 @pytest.mark.parametrize("command", ["dataset", "split", "predict", "evaluate", "report"])
 def test_a_command_that_needs_no_language_model_does_not_import_torch(command):
-    rooms = {"dataset": "sources", "split": "splits", "predict": "chosen_model, cross_prediction"}
+    rooms = {"dataset": "sources", "split": "schemes", "predict": "chosen_model, cross_prediction"}
     code = f"import sys; from multimep import settings, {rooms.get(command, 'metrics, study_report')}"
     names = (
         "additive",

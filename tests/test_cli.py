@@ -17,6 +17,7 @@ import multimep
 from conftest import WILD_TYPE, additive_landscape
 from multimep import cli, dataset, predictions, splits
 from multimep.methods import METHODS
+from multimep.schemes import SCHEMES
 
 HEADER = "mutant,fitness\n"
 OUT = "--output out/file.csv"
@@ -72,6 +73,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f"dataset other --spec {GB1} --output d/other.csv",
         "split d/other.csv --output s/random/other.csv",
         "embed d/other.csv --output e/other.h5",
+        f"wild-type another --spec {GB1} --output w/another.json",
+        "split d/mine.csv --settings {scheme: family_out, sizes: [5]} --kin d/other.json --kin w/another.json"
+        " --output s/out/mine.csv",
     ):
         call(line, folder)
     return folder
@@ -100,6 +104,12 @@ def test_every_variant_is_asked_once_and_an_additive_landscape_is_predicted(made
     assert sorted(mutant for part in folds.values() for mutant in part.mutants) == sorted(measured.variants.mutants)
     for part in folds.values():
         assert np.corrcoef(part.mean, measured.select(part.mutants).fitness)[0, 1] > 0.99
+
+
+def test_a_split_that_leaves_a_family_out_reads_the_wild_types_of_the_others(made):
+    folds = splits.read(made / "s/out/mine.csv").folds
+    assert [fold.name for fold in folds] == ["mine/n5_seed0", "mine/n5_seed1", "another", "other"]
+    assert folds[2].train == splits.read(made / "s/out/mine.csv").mutants
 
 
 def test_the_metrics_name_split_and_method_after_the_folders_and_agree_with_a_slow_oracle(made):
@@ -320,7 +330,7 @@ def test_a_method_and_a_scheme_are_listed_with_every_setting_its_default_and_its
     told = run("methods transmep").out
     for setting in dataclasses.fields(METHODS["transmep"]):
         assert re.search(rf"^{setting.name}: {re.escape(json.dumps(setting.default))}\n    \S", told, re.MULTILINE)
-    assert [line.split()[0] for line in run("schemes").out.splitlines()] == list(splits.SCHEMES)
+    assert [line.split()[0] for line in run("schemes").out.splitlines()] == list(SCHEMES)
     assert "\nsizes: [24, 96]\n" in run("schemes low_n").out
     assert run("methods magic") == Done(2, "", f"multimep: no method 'magic'; choose from {', '.join(METHODS)}\n")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from multimep import costs, layout, prices
+from multimep import costs, forecast, layout, prices
 from multimep.costs import GPU, START, Cost
 from multimep.methods import METHODS
 from multimep.prices import NONE, Model, Work
@@ -111,9 +111,17 @@ def test_sizes_are_read_from_the_files_of_the_stations(tmp_path: Path) -> None:
     Path(model).write_text('{"parameters": 9, "layers": 2, "width": 3, "name": "x"}')
     Path(run).write_text("s\th:m:s\n12.5\t0:00:12\n")
     assert costs.read_size(record) == (7, 5)
-    assert costs.read_folds(split) == ((2, 1), (1, 1))
+    assert costs.read_folds(split) == {"fold0": (2, 1), "fold1": (1, 1)}
     assert costs.read_model(model) == Model(9, 2, 3)
     assert costs.read_seconds(run) == 12.5
+
+
+def test_who_only_teaches_counts_in_every_fit_that_it_teaches_and_in_no_other() -> None:
+    asked = {"D/n24_seed0": (24, 10), "D/n96_seed0": (96, 10), "far": (300, 0)}
+    far = {"far/n24_seed0": (24, 50), "D": (300, 0), "elsewhere": (300, 0)}
+    assert list(forecast.fits([asked])) == [(24, 10), (96, 10)]
+    assert list(forecast.fits([asked, far])) == [(24, 10), (96, 10), (300, 0), (24, 50), (300, 0), (300, 0)]
+    assert list(forecast.fits([{"fold0": (7, 3)}, {"fold0": (4, 2)}])) == [(7, 3), (4, 2)]
 
 
 def test_a_missing_input_is_named_as_snakemake_knows_it(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from multimep.cross_prediction import cross_predict
 from multimep.dataset import Dataset, Variants
 from multimep.methods import METHODS, FitError, State
 from multimep.predictions import Predictions, without_std
-from multimep.splits import Fold, RandomFolds, Split
+from multimep.schemes.random_folds import RandomFolds
+from multimep.splits import Fold, Split
 
 
 @dataclass(frozen=True)
@@ -118,3 +119,53 @@ def test_a_fold_too_small_to_learn_from_is_an_error_and_no_gap(datasets, embedde
     split = Split(mutants, (Fold("small", mutants[:2], mutants[2:]),))
     with pytest.raises(FitError, match="first: 2 training rows"):
         cross_predict(METHODS["additive"](), datasets[:1], [split], embedder, 0)
+
+
+@pytest.fixture
+def left_out(landscape) -> tuple[list[Dataset], list[Split]]:
+    """Three proteins; the second is left out of what is asked about the first, each asks with two training sets."""
+    datasets = [landscape(name, rows=12, seed=seed) for seed, name in enumerate(("first", "kin", "far"))]
+    strangers = {"first": ["far"], "kin": ["far"], "far": ["first", "kin"]}
+    splits = []
+    for dataset in datasets:
+        name, mutants = dataset.name, dataset.variants.mutants
+        questions = [Fold(f"{name}/n{n}_seed0", mutants[4 : 4 + n], mutants[:4]) for n in (0, 5)]
+        splits.append(Split(mutants, (*questions, *(Fold(other, mutants, ()) for other in strangers[name]))))
+    return datasets, splits
+
+
+def test_a_joint_method_learns_from_those_that_only_teach_and_is_asked_about_one(left_out, embedder):
+    datasets, splits = left_out
+    method = JointDiary()
+    found = cross_predict(method, datasets, splits, embedder, 0)
+    whole = {dataset.name: set(dataset.variants.mutants) for dataset in datasets}
+    rows = [{name: len(taught) for name, taught in fit.items()} for fit in method.fits]
+    few = [(0, "first", ["far"]), (5, "first", ["far"]), (0, "kin", ["far"]), (5, "kin", ["far"])]
+    few += [(0, "far", ["first", "kin"]), (5, "far", ["first", "kin"])]
+    assert rows == [{own: n} | dict.fromkeys(others, 12) for n, own, others in few]
+    for fit, (_, own, others) in zip(method.fits, few, strict=True):
+        assert all(fit[name] == whole[name] for name in others)
+        assert not fit[own] & set(splits[[d.name for d in datasets].index(own)].questions[0].test)
+    assert {name: [fold for fold, _ in folds] for name, folds in found.items()} == {
+        name: [f"{name}/n0_seed0", f"{name}/n5_seed0"] for name in found
+    }
+
+
+def test_a_method_of_one_protein_gets_the_member_that_is_asked_and_no_other(left_out, embedder):
+    method = Diary()
+    cross_predict(method, *left_out, embedder, 0)
+    assert [list(fit) for fit in method.fits] == [[name] for name in ("first", "kin", "far") for _ in (0, 5)]
+    for taught, variants in method.asked:
+        assert set(taught) == {variants.dataset}
+
+
+def test_who_teaches_in_questions_that_nobody_of_the_team_asks_is_not_fitted(left_out, embedder):
+    datasets, splits = left_out
+    method = JointDiary()
+    cross_predict(method, datasets[1:], splits[1:], embedder, 0)  # without `first`, as in a group of its own
+    assert [set(fit) for fit in method.fits] == [{"kin", "far"}] * 4
+
+
+def test_nothing_to_learn_from_is_refused_by_a_method_that_needs_it(left_out, embedder):
+    with pytest.raises(FitError, match="first"):
+        cross_predict(METHODS["additive"](), *left_out, embedder, 0)

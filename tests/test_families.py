@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multimep.families import EXTEND, OPEN, families, identity
+from multimep.families import EXTEND, OPEN, families, identity, kin
 from multimep.mutations import AMINO_ACIDS
 from multimep.substitutions import BLOSUM62
 
@@ -79,3 +79,15 @@ def test_a_family_is_a_chain_of_kin():
     assert families([first, last, middle], 0.4) == [0, 0, 0]
     assert families([first, last], 0.4) == [0, 1]
     assert families([], 0.3) == []
+
+
+@pytest.mark.parametrize("above", [0.3, 0.5, 0.99])
+def test_the_kin_of_one_are_the_other_members_of_its_family(above):
+    first = random_sequence(100, 4)
+    middle = random_sequence(50, 5) + first[50:]
+    proteins = {"first": first, "last": middle[:50] + random_sequence(50, 6), "middle": middle, "part": first[20:60]}
+    proteins |= {"again": middle, "far": random_sequence(90, 7)}
+    family = dict(zip(proteins, families(list(proteins.values()), above), strict=True))
+    for name, sequence in proteins.items():
+        others = {other: text for other, text in proteins.items() if other != name}
+        assert kin(sequence, others, above) == {other for other in others if family[other] == family[name]}

@@ -16,7 +16,8 @@ from multimep.finished_folds import FinishedFoldsError
 from multimep.interruption import Interrupted, watch
 from multimep.methods import METHODS
 from multimep.predictions import Predictions
-from multimep.splits import RandomFolds, Split
+from multimep.schemes.random_folds import RandomFolds
+from multimep.splits import Split
 
 FITS: list[str] = []
 

@@ -29,7 +29,7 @@ from multimep import fine_tuning, interruption, language_model, training_run
 from multimep.cross_prediction import cross_predict
 from multimep.embedder import Embedder
 from multimep.methods import METHODS
-from multimep.splits import RandomFolds
+from multimep.schemes.random_folds import RandomFolds
 
 folder, output, checkpoint, plan, every, slowly = sys.argv[1:]
 torch.set_num_threads(1)

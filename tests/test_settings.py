@@ -9,9 +9,10 @@ import yaml
 
 from multimep import settings
 from multimep.methods import METHODS
+from multimep.schemes import SCHEMES
+from multimep.schemes.low_n import LowN
 from multimep.settings import method, parse, schema, scheme, study, table_source
 from multimep.sources import DatasetSpec
-from multimep.splits import SCHEMES, LowN
 from multimep.typed_values import SettingsError, build
 
 ROOT = Path(__file__).parents[1]
@@ -67,7 +68,7 @@ FAULTS = [
         "a",
         "config.datasets.toy.source.files.variants: unknown key 'md5'",
     ),
-    (("splits", "random", "fold"), 3, "config.splits.random: unknown key 'fold' (known: folds)"),
+    (("splits", "random", "fold"), 3, "config.splits.random: unknown key 'fold' (known: folds, by)"),
     (("methods", "gp", "kernel"), "rbf", "config.methods.gp: unknown key 'kernel' (known: features"),
     (("methods", "additive"), {"alpha": 1}, "config.methods.additive: unknown key 'alpha' (known: none)"),
     # wrong types and values

@@ -5,76 +5,63 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from multimep.dataset import Dataset, Variants
+from multimep.dataset import Dataset
 from multimep.mutations import parse
-from multimep.splits import (
-    SCHEMES,
-    Contiguous,
-    Fold,
-    LowN,
-    Modulo,
-    MutationCount,
-    RandomFolds,
-    Source,
-    Split,
-    SplitError,
-    read,
-    write,
-)
-
-WILD_TYPE = "MKTAYIAKQRQISFVKSHFS"
-
-
-def _dataset(mutants: list[str], name: str = "toy", **columns: object) -> Dataset:
-    n = len(mutants)
-    unknown = np.full(n, np.nan)
-    return Dataset(
-        Variants(name, WILD_TYPE, tuple(mutants)),
-        np.arange(n, dtype=float),
-        unknown,
-        np.ones(n, dtype=np.int64),
-        **columns,
-    )
-
-
-def _singles(sites: range = range(1, 21)) -> list[str]:
-    return [f"{WILD_TYPE[site - 1]}{site}{new}" for site in sites for new in "CDGW" if new != WILD_TYPE[site - 1]]
-
-
-def _mixed() -> list[str]:
-    return ["WT", *_singles(), "M1C:K2D", "M1C:T3D", "M1C:I6D", "K2C:T3D:A4G", "S17C:H18D"]
-
+from multimep.schemes import SCHEMES
+from multimep.schemes.family_out import FamilyOut
+from multimep.schemes.low_n import LowN
+from multimep.schemes.low_to_high import LowToHigh
+from multimep.schemes.mutation_count import MutationCount
+from multimep.schemes.random_folds import RandomFolds
+from multimep.schemes.sites import Contiguous, Modulo, UnseenPosition
+from multimep.schemes.source import Source
+from multimep.schemes.unseen_substitution import UnseenSubstitution
+from multimep.splits import Fold, Split, SplitError, read, write
+from toy_datasets import KIN, STRANGER, mixed, singles, toy
 
 EVERY = [
     RandomFolds(),
+    RandomFolds(folds=3, by="sequence"),
     Modulo(),
+    Modulo(by="sequence"),
     Contiguous(),
+    Contiguous(by="sequence"),
+    UnseenPosition(),
+    UnseenPosition(by="dataset"),
+    UnseenSubstitution(),
+    UnseenSubstitution(by="dataset"),
     MutationCount(),
+    MutationCount(train_up_to=1, test_from=2, test_up_to=2),
+    LowToHigh(),
+    LowToHigh(wild_type=False, quantile=0.3),
     LowN(sizes=(5, 12, "full"), seeds=3),
+    LowN(sizes=(5, 12, "full"), seeds=3, by="sequence"),
+    FamilyOut(sizes=(0, 5, 12), rows=30).among({"kin": KIN, "stranger": STRANGER}),
     Source("authors"),
 ]
+every = pytest.mark.parametrize("scheme", EVERY, ids=str)
 
 
 @pytest.fixture
 def dataset() -> Dataset:
-    mutants = _mixed()
-    return _dataset(mutants, splits={"authors": tuple("train" if row % 3 else "test" for row in range(len(mutants)))})
+    mutants = mixed()
+    return toy(mutants, splits={"authors": tuple("train" if row % 3 else "test" for row in range(len(mutants)))})
 
 
-@pytest.mark.parametrize("scheme", EVERY, ids=lambda scheme: type(scheme).__name__)
+@every
 def test_the_order_of_the_rows_does_not_change_a_split(scheme, dataset: Dataset) -> None:
     shuffled = np.random.default_rng(1).permutation(dataset.variants.mutants)
     assert scheme.split(dataset.select(shuffled), 3) == scheme.split(dataset, 3)
 
 
-@pytest.mark.parametrize("scheme", EVERY, ids=lambda scheme: type(scheme).__name__)
+@every
 def test_a_file_gives_back_the_split_that_was_written(scheme, dataset: Dataset, tmp_path: Path) -> None:
     split = scheme.split(dataset, 0)
     write(split, tmp_path / "split.csv")
     assert read(tmp_path / "split.csv") == split
 
 
-@pytest.mark.parametrize("scheme", EVERY, ids=lambda scheme: type(scheme).__name__)
+@every
 def test_no_fold_teaches_what_it_asks_and_every_variant_is_listed(scheme, dataset: Dataset) -> None:
     split = scheme.split(dataset, 0)
     assert sorted(split.mutants) == sorted(dataset.variants.mutants)
@@ -83,7 +70,8 @@ def test_no_fold_teaches_what_it_asks_and_every_variant_is_listed(scheme, datase
 
 
 def test_every_scheme_of_the_issue_has_its_name() -> None:
-    assert set(SCHEMES) == {"random", "modulo", "contiguous", "mutation_count", "low_n", "source"}
+    first = {"random", "modulo", "contiguous", "mutation_count", "low_n", "source"}
+    assert set(SCHEMES) == first | {"unseen_position", "unseen_substitution", "low_to_high", "family_out"}
 
 
 def test_random_folds_ask_every_variant_once_and_are_balanced(dataset: Dataset) -> None:
@@ -95,14 +83,14 @@ def test_random_folds_ask_every_variant_once_and_are_balanced(dataset: Dataset) 
 
 
 def test_seed_and_name_change_a_random_split_and_nothing_else_does(dataset: Dataset) -> None:
-    other_name = _dataset(_mixed(), name="other")
+    other_name = toy(mixed(), name="other")
     assert RandomFolds().split(dataset, 0) == RandomFolds().split(dataset, 0)
     assert RandomFolds().split(dataset, 0) != RandomFolds().split(dataset, 1)
     assert RandomFolds().split(dataset, 0) != RandomFolds().split(other_name, 0)
 
 
 def test_the_random_split_is_the_same_on_every_machine() -> None:
-    fold = RandomFolds(folds=3).split(_dataset(_singles(range(2, 5))), 0).folds[0]
+    fold = RandomFolds(folds=3).split(toy(singles(range(2, 5))), 0).folds[0]
     assert fold.test == ("K2C", "T3W", "A4D", "A4G")
 
 
@@ -120,9 +108,9 @@ def _slow_proteingym_folds(mutants: list[str], k: int) -> tuple[dict[str, int], 
 
 @pytest.mark.parametrize("sites", [range(1, 21), range(2, 20, 2), range(3, 16)], ids=["all", "gaps", "uneven"])
 def test_modulo_and_contiguous_are_proteingyms_folds_on_observed_sites(sites: range) -> None:
-    mutants = _singles(sites)
+    mutants = singles(sites)
     for scheme, oracle in zip((Modulo(), Contiguous()), _slow_proteingym_folds(mutants, 5), strict=True):
-        folds = scheme.split(_dataset(mutants), 0).folds
+        folds = scheme.split(toy(mutants), 0).folds
         assert {mutant: fold for fold, part in enumerate(folds) for mutant in part.test} == oracle
 
 
@@ -146,7 +134,7 @@ def test_mutation_count_learns_from_few_and_asks_about_more(dataset: Dataset) ->
 
 def test_mutation_count_says_why_singles_alone_cannot_be_split() -> None:
     with pytest.raises(SplitError, match=r"toy: mutation_count .* all variants have 1 mutations .* use another split"):
-        MutationCount().split(_dataset(_singles()), 0)
+        MutationCount().split(toy(singles()), 0)
 
 
 def test_low_n_training_sets_are_nested_and_share_one_test_set(dataset: Dataset) -> None:
@@ -187,11 +175,11 @@ def test_source_uses_the_authors_column_and_names_those_that_exist(dataset: Data
 
 
 def test_folds_that_cannot_be_filled_are_refused_with_a_remedy() -> None:
-    few = _dataset(["M1C", "K2C", "T3C"])
+    few = toy(["M1C", "K2C", "T3C"])
     for scheme in (RandomFolds(), Modulo(), Contiguous()):
         with pytest.raises(SplitError, match="cannot fill 5 folds; set folds lower"):
             scheme.split(few, 0)
-    pairs = _dataset(["M1C:K2C", "T3C"])
+    pairs = toy(["M1C:K2C", "T3C"])
     with pytest.raises(SplitError, match="toy: 'fold0' has no variant in test; choose another split"):
         Contiguous(folds=3).split(pairs, 0)
     for settings in (
@@ -207,8 +195,10 @@ def test_folds_that_cannot_be_filled_are_refused_with_a_remedy() -> None:
 def test_folds_and_splits_are_valid_from_birth() -> None:
     with pytest.raises(SplitError, match="both in train and in test: M1C"):
         Fold("a", ("M1C",), ("M1C", "K2C"))
-    with pytest.raises(SplitError, match="no variant in test"):
-        Fold("a", ("M1C",), ())
+    with pytest.raises(SplitError, match="no variant teaches and none is asked"):
+        Fold("a", (), ())
+    with pytest.raises(SplitError, match="no fold asks a variant: a; choose another split"):
+        Split(("M1C",), (Fold("a", ("M1C",), ()),))
     with pytest.raises(SplitError, match="not among the variants: K2C"):
         Split(("M1C",), (Fold("a", ("M1C",), ("K2C",)),))
     with pytest.raises(SplitError, match="distinct"):

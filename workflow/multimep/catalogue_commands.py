@@ -33,7 +33,7 @@ def schemes(
     name: Annotated[str, typer.Argument(help="One of them: its settings with their defaults.")] = "",
 ) -> None:
     """List the split schemes, or the settings of one."""
-    from multimep.splits import SCHEMES
+    from multimep.schemes import SCHEMES
 
     if name:
         _describe(_entry(SCHEMES, name, "split scheme"))

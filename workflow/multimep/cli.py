@@ -6,9 +6,28 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from multimep import catalogue_commands, cluster_commands, is_refusal, language_model_commands, paths
+from multimep import (
+    catalogue_commands,
+    cluster_commands,
+    dataset_commands,
+    is_refusal,
+    language_model_commands,
+    paths,
+)
 from multimep.interruption import Interrupted
-from multimep.options import Cache, Checkpoints, Configuration, Language, Mirror, Output, Results, Seed, Settings, Table
+from multimep.options import (
+    Cache,
+    Checkpoints,
+    CommandError,
+    Configuration,
+    Language,
+    Mirror,
+    Output,
+    Results,
+    Seed,
+    Settings,
+    Table,
+)
 
 WELCOME = """Which way of using a protein language model predicts these mutants best, and what do untested ones score?
 
@@ -17,10 +36,6 @@ COMMAND --help shows every option with its default, `methods NAME` and `schemes 
 methods at once are the pipeline's work."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=WELCOME)
-
-
-class CommandError(ValueError):
-    """Arguments that do not go together; the message says what to give."""
 
 
 def main() -> None:
@@ -58,59 +73,6 @@ def _options(
     ] = False,
 ) -> None:
     """Options that stand before the command."""
-
-
-@app.command()
-def dataset(
-    name: Annotated[str, typer.Argument(help="Name of the dataset.")],
-    output: Output,
-    spec: Annotated[
-        str, typer.Option(help="Source, group, target and direction as JSON or YAML, as in config.yaml.")
-    ] = "{}",
-    variants: Annotated[
-        Path | None,
-        typer.Option(help="A CSV with mutant (or sequence) and fitness; --spec may add columns, offset and the like."),
-    ] = None,
-    wild_type: Annotated[str, typer.Option(help="With --variants: the sequence, or a FASTA file.")] = "",
-    mirror: Mirror = "",
-    cache: Cache = Path("results/cache"),
-    root: Annotated[
-        Path, typer.Option(envvar="MULTIMEP_ROOT", help="Folder that relative paths of the source start from.")
-    ] = Path(),
-) -> None:
-    """Bring one source, check every row of it and write a tidy table with its record."""
-    from multimep import dataset as datasets
-    from multimep import settings, simulation, sources, typed_values
-
-    paths.check_name(name)
-    values = settings.parse(spec, "--spec")
-    twice = variants is not None and {"files", "wild_type"} & set(values.get("source") or {})
-    if bool(variants) != bool(wild_type) or twice or not (variants or values):
-        raise CommandError("give --variants FILE.csv with --wild-type (sequence or FASTA file), or a source in --spec")
-    paths.check([variants] if variants else [], [output])
-    if variants is not None:
-        values = {**values, "source": settings.table_source(variants, wild_type) | (values.get("source") or {})}
-    chosen = typed_values.build(sources.DatasetSpec, values, f"datasets.{name}")
-    found, record = sources.collect(name, chosen, cache, mirror or None, root)
-    datasets.write(found, record, output)
-    if chosen.source.reader == sources.SIMULATION:
-        truth = simulation.simulate(name, chosen.group, sources.simulation_of(name, chosen)).truth
-        datasets.write_whole(output.with_suffix(".truth.csv"), truth.to_csv(index=False, lineterminator="\n"))
-    typer.echo(f"{output}: {len(found)} variants of {name}, dropped: {dict(record.dropped) or 'none'}")
-
-
-@app.command()
-def split(table: Table, output: Output, settings: Settings = "{scheme: random}", seed: Seed = 0) -> None:
-    """Say for every variant of every fold whether it teaches or is asked."""
-    from multimep import dataset as datasets
-    from multimep import settings as studies
-    from multimep import splits
-
-    paths.check([table], [output])
-    scheme = studies.scheme(studies.parse(settings, "--settings"), "--settings")
-    found = scheme.split(datasets.read(table), seed)
-    splits.write(found, output)
-    typer.echo(f"{output}: {len(found.folds)} folds of {len(found.mutants)} variants")
 
 
 @app.command("cross-predict")
@@ -265,5 +227,10 @@ def proteingym(
     typer.echo(f"{output}: {table['assays'].iloc[0]} of the reference's {len(known)} assays")
 
 
-for command in (*language_model_commands.COMMANDS, *cluster_commands.COMMANDS, *catalogue_commands.COMMANDS):
+for command in (
+    *dataset_commands.COMMANDS,
+    *language_model_commands.COMMANDS,
+    *cluster_commands.COMMANDS,
+    *catalogue_commands.COMMANDS,
+):
     app.command()(command)

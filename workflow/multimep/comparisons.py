@@ -18,7 +18,7 @@ from multimep.metrics import METRICS
 from multimep.questions import Question
 
 MARGIN = 0.02
-LOW_N_FOLD = r"n(\d+|full)_seed\d+"
+LOW_N_FOLD = r"(?:[^/]+/)?n(\d+|full)_seed\d+"  # of low_n, and of family_out behind the name of a dataset
 RANKS = ("spearman", "pearson")
 
 
@@ -191,7 +191,7 @@ def split_of(metrics: pd.DataFrame, question: Question) -> str:
 
 
 def low_n_splits(metrics: pd.DataFrame) -> tuple[str, ...]:
-    """The splits whose folds are named like `n24_seed0`."""
+    """The splits whose folds are named like `n24_seed0` or `D/n24_seed0`."""
     sized = metrics["fold"].astype(str).str.fullmatch(LOW_N_FOLD)
     return tuple(dict.fromkeys(map(str, metrics.loc[sized, "split"])))
 

@@ -90,12 +90,11 @@ def _read_json(path: str) -> Any:
         return json.load(file)
 
 
-def read_folds(path: str) -> tuple[tuple[int, int], ...]:
-    """Rows that teach and rows that are asked in each fold of a split's file."""
+def read_folds(path: str) -> dict[str, tuple[int, int]]:
+    """Rows that teach and rows that are asked in each fold of a split's file, by the fold's name."""
     with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
-        rows = list(csv.reader(file))[1:]
-    columns = list(zip(*rows, strict=True))[1:]
-    return tuple((column.count("train"), column.count("test")) for column in columns)
+        columns = list(zip(*csv.reader(file), strict=True))[1:]
+    return {name: (column.count("train"), column.count("test")) for name, *column in columns}
 
 
 def read_seconds(path: str) -> float:

@@ -10,6 +10,7 @@ from multimep.predictions import Predictions
 from multimep.splits import Fold, Split, SplitError
 
 Folds = list[tuple[str, Predictions]]
+Member = tuple[Dataset, Fold]
 
 
 def cross_predict(
@@ -17,28 +18,30 @@ def cross_predict(
 ) -> dict[str, Folds]:
     """For each dataset, the predictions of its asked variants fold by fold.
 
-    A method of one protein is fitted per dataset and fold; a joint method once per fold name, on the teaching variants
-    of all datasets that have a fold of that name, so no dataset's asked variants are ever among them. Inside
+    A method of one protein is fitted per dataset and fold that asks something; a joint method once per name of such a
+    fold, on the teaching variants of all datasets that have a fold of that name or one that only teaches in it
+    (`Fold.belongs_to`), so no dataset's asked variants are ever among them. A dataset that is asked but teaches nothing
+    comes without rows, and only methods that can do without any accept it. Inside
     `interruption.watch` a signal stops it between two folds, or within one where the method can be continued there
     (Interrupted is raised); folds that were finished before are taken back, not fitted again.
     """
     _require_own(datasets, splits)
     found: dict[str, Folds] = {dataset.name: [] for dataset in datasets}
-    for name in dict.fromkeys(fold.name for split in splits for fold in split.folds):
+    for name in dict.fromkeys(fold.name for split in splits for fold in split.questions):
         members = list(_members(name, datasets, splits))
-        for team in [members] if method.joint else [[member] for member in members]:
-            for (dataset, _), answer in zip(team, _answers(method, team, embedder, seed), strict=True):
+        for team in [members] if method.joint else [[member] for member in _asked(members)]:
+            for (dataset, _), answer in zip(_asked(team), _answers(method, team, embedder, seed), strict=True):
                 found[dataset.name].append((name, answer))
     return found
 
 
-def _answers(method: Method, team: Sequence[tuple[Dataset, Fold]], embedder: Embedder, seed: int) -> list[Predictions]:
+def _answers(method: Method, team: Sequence[Member], embedder: Embedder, seed: int) -> list[Predictions]:
     kept = finished_folds.place(method, team, embedder, seed)
     if kept is not None and kept.is_file():
         return finished_folds.take_back(kept)
     interruption.stop_if_requested()
     predictor = method.fit([dataset.select(fold.train) for dataset, fold in team], embedder, seed)
-    answers = [predictor.predict(dataset.variants.select(fold.test)) for dataset, fold in team]
+    answers = [predictor.predict(dataset.variants.select(fold.test)) for dataset, fold in _asked(team)]
     if kept is not None:
         finished_folds.keep(answers, kept)
     return answers
@@ -57,8 +60,12 @@ def _require_own(datasets: Sequence[Dataset], splits: Sequence[Split]) -> None:
             )
 
 
-def _members(name: str, datasets: Sequence[Dataset], splits: Sequence[Split]) -> Iterator[tuple[Dataset, Fold]]:
+def _members(name: str, datasets: Sequence[Dataset], splits: Sequence[Split]) -> Iterator[Member]:
     for dataset, split in zip(datasets, splits, strict=True):
         for fold in split.folds:
-            if fold.name == name:
+            if fold.belongs_to(name):
                 yield dataset, fold
+
+
+def _asked(team: Sequence[Member]) -> list[Member]:
+    return [(dataset, fold) for dataset, fold in team if fold.test]

@@ -192,6 +192,15 @@ def read_record(path: Path) -> Record:
         raise DatasetError(f"{where}: no record of a dataset ({error}); make it with `multimep dataset`") from error
 
 
+def read_wild_type(path: Path) -> tuple[str, str]:
+    """Name and wild type of a dataset from its record, or from the file of `multimep wild-type`."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return str(fields["name"]), str(fields["wild_type"])
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path}: no name and wild type of a dataset ({error}); make it again") from error
+
+
 def read_table(path: Path, columns: Sequence[str], refusal: type[ValueError]) -> pd.DataFrame:
     """The cells, as text, of a CSV that multimep wrote; raises `refusal`, naming the file, for any other file."""
     try:

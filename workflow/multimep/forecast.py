@@ -85,9 +85,17 @@ def read_work(
 ) -> Work:
     """The sizes of a job from its inputs: records of datasets, splits (without any, all variants are asked), model."""
     sizes = [costs.read_size(path) for path in records]
-    folds = [fold for path in splits for fold in costs.read_folds(path)] or [(0, sum(rows for rows, _ in sizes))]
+    folds = list(fits([costs.read_folds(path) for path in splits])) or [(0, sum(rows for rows, _ in sizes))]
     length = max(length for _, length in sizes)
     return Work(method, tuple(folds), length, costs.read_model(model) if model else NONE, settings)
+
+
+def fits(splits: Sequence[Mapping[str, tuple[int, int]]]) -> Iterator[tuple[int, int]]:
+    """Rows that teach and are asked, of each dataset in each fit; `D` that only teaches does so in every `D/...`."""
+    questions = {name for folds in splits for name, (_, asked) in folds.items() if asked}
+    for name, rows in (one for folds in splits for one in folds.items()):
+        within = sum(question == name or question.startswith(f"{name}/") for question in questions)
+        yield from [rows] * (1 if name in questions else within)
 
 
 def missing(config: Config, results: Path) -> Iterator[Job]:

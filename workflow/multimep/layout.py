@@ -23,6 +23,15 @@ JOINT = ("shared_prior_gp", "fine_tune_together", "likelihood_tune_together")
 """Entries of METHODS that fit several datasets at once; a test holds it against the classes."""
 
 
+AMONG_OTHERS = ("family_out",)
+"""Schemes that must know the wild types of a study's other datasets; a test holds it against the classes."""
+
+
+def is_among_others(config: Config, split: str) -> bool:
+    """Whether a split depends on the wild types of the study's other datasets."""
+    return (config["splits"][split] or {}).get("scheme") in AMONG_OTHERS
+
+
 def method_of(config: Config, label: str) -> str:
     """The entry of the METHODS table behind a label of the study."""
     return str((config["methods"][label] or {}).get("method", label))

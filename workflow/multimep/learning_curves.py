@@ -68,6 +68,7 @@ def _sized(metrics: pd.DataFrame, metric: str, split: str, variants: Mapping[str
     named = pd.to_numeric(found["size"].where(found["size"] != "full")).astype(float)
     size = named.where(found["size"] != "full", full)
     sized = found.assign(size=size).dropna(subset=["size", "value"])
+    sized = sized[sized["size"] > 0]  # 0 has no place on a logarithmic axis
     return sized.assign(size=sized["size"].astype(int)).sort_values("size", kind="stable")
 
 

@@ -5,6 +5,11 @@ from typing import Annotated
 
 import typer
 
+
+class CommandError(ValueError):
+    """Arguments that do not go together; the message says what to give."""
+
+
 Settings = Annotated[
     str,
     typer.Option(
@@ -20,6 +25,9 @@ Mirror = Annotated[
     ),
 ]
 Cache = Annotated[Path, typer.Option(envvar="MULTIMEP_CACHE", help="Folder of downloads, kept by checksum.")]
+Root = Annotated[
+    Path, typer.Option(envvar="MULTIMEP_ROOT", help="Folder that relative paths of the source start from.")
+]
 Language = Annotated[
     str, typer.Option("--language-model", help="Name (mini, esm2_t33_650M_UR50D, ...), path, or settings as JSON.")
 ]

@@ -93,8 +93,10 @@ def expected(config: Config) -> dict[str, list[str]]:
         ]
         for label in config["methods"]
     }
+    left_out = names if any(layout.is_among_others(config, split) for split in splits) else []
     return {
         "dataset": [f"datasets/{name}.csv" for name in names],
+        **({"wild_type": [f"wild_types/{name}.json" for name in left_out]} if left_out else {}),
         "checkpoint": ["checkpoint.json"],
         "embed": [f"embeddings/{name}.h5" for name in names],
         "split": [f"splits/{split}/{name}.csv" for split in splits for name in names],

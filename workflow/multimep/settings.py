@@ -17,8 +17,8 @@ from multimep.cluster import Cluster
 from multimep.comparisons import MARGIN
 from multimep.methods import METHODS, Method, nested
 from multimep.questions import Question
+from multimep.schemes import SCHEMES, Scheme
 from multimep.sources import DatasetSpec
-from multimep.splits import SCHEMES, Scheme
 from multimep.typed_values import SettingsError, build
 
 

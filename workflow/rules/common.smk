@@ -99,6 +99,21 @@ def local_files(name):
     return [str(Path(ROOT) / entry["path"]) for entry in entries if "path" in entry]
 
 
+def wild_type_files(name):
+    """The files on this machine that say a dataset's wild type: one of its own, or the table where none is stated."""
+    source = config["datasets"][name]["source"]
+    files = source.get("files", {})
+    stated = [files["wild_type"]] if "wild_type" in files else []
+    told_by = stated or ([] if source.get("wild_type") else list(files.values()))
+    return [str(Path(ROOT) / entry["path"]) for entry in told_by if "path" in entry]
+
+
+def wild_types(split, dataset):
+    """The wild types of the other datasets, where a split depends on them."""
+    needed = DATASETS if layout.is_among_others(config, split) else []
+    return [f"<results>/wild_types/{name}.json" for name in needed if name != dataset]
+
+
 def checkpoint_files():
     """The checkpoint, where the study names one by its path."""
     name = config.get("language_model", {}).get("name", "mini")

@@ -1,5 +1,6 @@
 localrules:
     dataset,
+    wild_type,
     checkpoint,
     fetch,
 
@@ -22,6 +23,27 @@ rule dataset:
         version=VERSION,
     shell:
         "multimep dataset {wildcards.dataset:q} --spec {params.spec:q} --output {output.table:q} > {log:q} 2>&1"
+
+
+rule wild_type:
+    """The wild type of one dataset alone: what depends on it, and on no row, need not be made anew for a row."""
+    input:
+        lambda wildcards: wild_type_files(wildcards.dataset),
+    output:
+        "<results>/wild_types/{dataset}.json",
+    log:
+        "<logs>/wild_type/{dataset}.log",
+    benchmark:
+        "<benchmarks>/wild_type/{dataset}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        spec=lambda wildcards: json.dumps(
+            {"source": config["datasets"][wildcards.dataset]["source"]}, sort_keys=True
+        ),
+        version=VERSION,
+    shell:
+        "multimep wild-type {wildcards.dataset:q} --spec {params.spec:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule checkpoint:
@@ -47,4 +69,5 @@ rule fetch:
     """All that comes from the network: the rest of the study needs none."""
     input:
         expand("<results>/datasets/{dataset}.csv", dataset=DATASETS),
+        sorted({path for split in SPLITS for path in wild_types(split, "")}),
         "<results>/checkpoint.json",

@@ -3,6 +3,7 @@ rule split:
     input:
         table="<results>/datasets/{dataset}.csv",
         records="<results>/datasets/{dataset}.json",
+        kin=lambda wildcards: wild_types(wildcards.split, wildcards.dataset),
     output:
         "<results>/splits/{split}/{dataset}.csv",
     log:
@@ -19,4 +20,5 @@ rule split:
         version=VERSION,
     shell:
         "multimep split {input.table:q} --settings {params.settings:q} --seed {params.seed:q}"
+        " $(for file in {input.kin:q}; do printf -- '--kin %q ' \"$file\"; done)"
         " --output {output:q} > {log:q} 2>&1"
