@@ -160,3 +160,14 @@ def test_a_checkpoint_given_by_path_is_the_same_model(plm: LanguageModel, tmp_pa
     assert torch.equal(own.hidden_states(VARIANTS), plm.hidden_states(VARIANTS))
     with pytest.raises(CheckpointError, match="expected"):
         language_model.load(str(path), sha256="0" * 64)
+
+
+def test_attention_is_that_of_fair_esm_symmetrised_corrected_and_averaged(tiny):
+    wild_type = "MKTAYIAKQRQISFVKSH"
+    with torch.no_grad():
+        maps = tiny.model(tiny.tokens([wild_type]), need_head_weights=True)["attentions"][0, :, :, 1:-1, 1:-1]
+    expected = np.zeros((18, 18))
+    for one in maps.flatten(0, 1).numpy():
+        a = one + one.T
+        expected += (a - np.outer(a.sum(axis=1), a.sum(axis=0)) / a.sum()) / (maps.shape[0] * maps.shape[1])
+    np.testing.assert_allclose(tiny.attention(wild_type).numpy(), expected, atol=1e-6)

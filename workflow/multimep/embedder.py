@@ -70,6 +70,12 @@ class Embedder:
         found = next((values for values in stored if values is not None), None)
         return MARGINALS[kind](self.language_model, wild_type) if found is None else found
 
+    def attention(self, wild_type: str) -> Float[np.ndarray, "length length"]:
+        """How much the residues of `wild_type` attend to one another, see `LanguageModel.attention`."""
+        stored = (store.attention(wild_type) for store in self._open)
+        found = next((values for values in stored if values is not None), None)
+        return self.language_model.attention(wild_type).cpu().numpy() if found is None else found
+
     def _rows(self, name: str, variants: Variants) -> Float[np.ndarray, "n ..."]:
         keys = [key(sequence) for sequence in variants.sequences]
         for store in self._open:

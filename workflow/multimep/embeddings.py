@@ -1,9 +1,9 @@
 """The HDF5 store of representations, keyed by sequence; resumable; written whole or not at all.
 
 A store holds, for one language model: one row per sequence (`keys`, `pooled`, on request `residues`), and under
-`marginals/<key>` the log-probabilities at a wild type. Its attributes say by what it was made. While it is made, every
-finished block stands as a file of its own in a folder beside it, so that a killed job resumes; the store itself
-appears in one rename.
+`marginals/<key>` and `attention/<key>` what it says of a wild type. Its attributes say by what it was made. While it is
+made, every finished block stands as a file of its own in a folder beside it, so that a killed job resumes; the store
+itself appears in one rename.
 """
 
 import hashlib
@@ -100,6 +100,12 @@ class Store:
             name = f"marginals/{key(wild_type)}/{kind}"
             return np.asarray(file[name]) if name in file else None
 
+    def attention(self, wild_type: str) -> Float[np.ndarray, "length length"] | None:
+        """Stored attention between the residues of a wild type, None if it is not there."""
+        with h5py.File(self.path) as file:
+            name = f"attention/{key(wild_type)}"
+            return np.asarray(file[name]) if name in file else None
+
 
 def open_store(path: Path) -> Store:
     """Open a whole store; raises StoreError for a file that is not one or has another format."""
@@ -155,7 +161,7 @@ def embed(variants: Variants, language_model: "LanguageModel", path: Path, *, re
     """Make or complete the store of a dataset at `path`; returns how many sequences were missing from it.
 
     Rows of an older store by the same maker are taken over. Every variant and the wild type get a row; the wild type
-    also gets its wild-type and masked marginals, shape (length, 20).
+    also gets its wild-type and masked marginals, shape (length, 20), and its attention, shape (length, length).
     """
     sequences = tuple(dict.fromkeys((variants.wild_type, *variants.sequences)))
     old = _reusable(path, maker(language_model), residues)
@@ -229,6 +235,10 @@ def _add_marginals(plan: _Plan, file: h5py.File) -> None:
         stored = None if plan.old is None else plan.old.marginals(plan.wild_type, kind)
         values = compute(plan.language_model, plan.wild_type) if stored is None else stored
         file[f"marginals/{key(plan.wild_type)}/{kind}"] = values
+    attention = None if plan.old is None else plan.old.attention(plan.wild_type)
+    file[f"attention/{key(plan.wild_type)}"] = (
+        plan.language_model.attention(plan.wild_type).cpu().numpy() if attention is None else attention
+    )
 
 
 MARGINALS: Mapping[str, Callable[["LanguageModel", str], Float[np.ndarray, "length 20"]]] = {

@@ -95,6 +95,16 @@ class LanguageModel:
         positions = torch.arange(1, len(tokens) - 1, device=self.device)
         return torch.cat([self._masked_at(tokens, chunk) for chunk in torch.split(positions, batch_size)])
 
+    @torch.no_grad()
+    def attention(self, wild_type: str) -> Float[Tensor, "length length"]:
+        """How much residues attend to one another, mean over all heads of all layers, symmetric: one forward pass.
+
+        Each head's map is symmetrised, and what a residue attends to on average is taken off (average product
+        correction), as Rao et al. 2021 do before their regression on contacts, whose weights ESM-2's files lack.
+        """
+        with autocast(self.device, self.precision):
+            return attention(self.model, self.tokens([wild_type]))
+
     def _masked_at(self, tokens: Int[Tensor, " tokens"], positions: Int[Tensor, " batch"]) -> Float[Tensor, "batch 20"]:
         rows = torch.arange(len(positions), device=self.device)
         masked = tokens.repeat(len(positions), 1)
@@ -162,6 +172,17 @@ def _attend(
     x: Float[Tensor, "batch tokens width"],
     rotation: tuple[Tensor, Tensor],
 ) -> Float[Tensor, "batch tokens width"]:
+    weights, v = _weights(attention, x, rotation)
+    projected: Tensor = attention.out_proj((weights @ v).transpose(1, 2).flatten(2))
+    return projected
+
+
+def _weights(
+    attention: esm.multihead_attention.MultiheadAttention,
+    x: Float[Tensor, "batch tokens width"],
+    rotation: tuple[Tensor, Tensor],
+) -> tuple[Float[Tensor, "batch heads tokens tokens"], Float[Tensor, "batch heads tokens features"]]:
+    """What each token takes from each, and the values that it takes."""
     projections = (attention.q_proj, attention.k_proj, attention.v_proj)
     weight = torch.cat([projection.weight for projection in projections])
     bias = torch.cat([projection.bias for projection in projections])
@@ -169,9 +190,25 @@ def _attend(
     q, k, v = heads.permute(2, 0, 3, 1, 4)
     # softmax(q k' / sqrt d) v, written out: on CPUs faster than the fused kernel at these sizes
     q, k = _rotate(q * attention.scaling, *rotation), _rotate(k, *rotation)
-    mixed = torch.softmax(q @ k.transpose(-1, -2), dim=-1) @ v
-    projected: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
-    return projected
+    return torch.softmax(q @ k.transpose(-1, -2), dim=-1), v
+
+
+def attention(model: esm.ESM2, tokens: Int[Tensor, "1 tokens"]) -> Float[Tensor, "length length"]:
+    """Mean over heads and layers of the corrected maps between residues (no BOS, no EOS), layer by layer."""
+    x: Tensor = _embed(model, tokens)
+    rotation, maps = _rotation(model, tokens.shape[1]), []
+    for layer in model.layers:
+        normed = layer.self_attn_layer_norm(x)
+        weights = _weights(layer.self_attn, normed, rotation)[0][0, :, 1:-1, 1:-1].float()
+        maps.append(_corrected(weights + weights.transpose(-1, -2)).mean(dim=0))
+        x = x + _attend(layer.self_attn, normed, rotation)
+        x = x + layer.fc2(functional.gelu(layer.fc1(layer.final_layer_norm(x))))
+    return torch.stack(maps).mean(dim=0)
+
+
+def _corrected(a: Float[Tensor, "heads length length"]) -> Float[Tensor, "heads length length"]:
+    # a_ij - a_i. a_.j / a_..
+    return a - a.sum(-1, keepdim=True) * a.sum(-2, keepdim=True) / a.sum((-1, -2), keepdim=True)
 
 
 def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

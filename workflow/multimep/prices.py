@@ -173,6 +173,11 @@ def _epistasis_gp(work: Work) -> float:
     return rounds * (_site_gp(work) + sum(5 * 10.0 * min(n, chosen) ** 3 for n, _ in work.folds))
 
 
+def _plm_gp(work: Work) -> float:
+    # nine terms more than site_gp's six, some twice as dear for they compare variants too
+    return 3 * _site_gp(work)
+
+
 def _shared_prior_gp(work: Work) -> float:
     # hyperparameters twice, under the weak prior and under that of the others
     return 2 * _site_gp(replace(work, settings={"selection_rows": 300, **work.settings}))
@@ -249,6 +254,8 @@ PRICES: Mapping[str, Price] = {
     "embed": Price(_embedding, _embedding_memory, gpu=True),
     "additive": Price(_ridge, _indicator_memory),
     "one_hot_ridge": Price(_ridge, _ridge_memory),
+    "augmented_ridge": Price(_ridge, _ridge_memory),
+    "plm_gp": Price(_plm_gp, lambda work: 300.0 * work.largest * max(work.largest, 1024) / MIB),
     "site_gp": Price(_site_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "epistasis_gp": Price(_epistasis_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "shared_prior_gp": Price(_shared_prior_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),

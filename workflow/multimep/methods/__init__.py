@@ -40,8 +40,10 @@ METHODS = Table(
     {
         "additive": "Additive",
         "one_hot_ridge": "OneHotRidge",
+        "augmented_ridge": "AugmentedRidge",
         "site_gp": "SiteGP",
         "epistasis_gp": "EpistasisGP",
+        "plm_gp": "PlmGP",
         "shared_prior_gp": "SharedPriorGP",
         "zero_shot": "ZeroShot",
         "embedding_gp": "EmbeddingGP",
