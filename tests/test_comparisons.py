@@ -169,6 +169,14 @@ def test_questions_are_asked_of_the_split_that_they_are_about() -> None:
     assert dict(found[2][1].parts)["training size"] == pytest.approx({"n = 24": 0.1, "n = 96": 0.1})
 
 
+def test_of_several_rivals_the_best_is_the_baseline() -> None:
+    better = _table({"a": 0.05, "b": 0.01}).query("method == 'new'").assign(method="third")
+    table = pd.concat([_table({"a": 0.1, "b": 0.2}), better])
+    ((question, found),) = answers(table, [Question("new", "old", rivals=("old", "third", "nobody"))])
+    assert question.baseline == found.baseline == "third"
+    assert found.mean == pytest.approx(0.12)
+
+
 def test_a_question_that_the_metrics_cannot_answer_is_left_out() -> None:
     table = _table({"a": 0.1})
     asked = [Question("new", "old"), Question("new", "other"), Question("new", "old", "elsewhere"),

@@ -8,7 +8,7 @@ from multimep.questions import STANDARD, Question, QuestionError, by_usual_label
 def test_a_method_is_found_by_its_entry_and_the_settings_that_matter() -> None:
     methods = {
         "gp": ("site_gp", {"expectation": True, "warp": True}),
-        "gp_plain": ("site_gp", {"expectation": False, "warp": True}),
+        "gp_plain": ("site_gp", {"expectation": False, "warp": True, "prior": "weak"}),
         "shared": ("shared_prior_gp", {"identity": 0.3}),
         "tuned": ("fine_tune", {"epochs": 3}),
         "types": ("fine_tune_together", {"scope": "group"}),
@@ -29,6 +29,16 @@ def test_a_study_without_the_methods_is_asked_nothing() -> None:
 def test_usual_labels_ask_every_standard_question() -> None:
     labels = [arm.usual for one in STANDARD for arm in (one.method, one.baseline)]
     assert [one.text for one in by_usual_labels(labels)] == [one.text for one in STANDARD]
+
+
+def test_a_stack_is_held_against_those_of_its_members_that_stand_in_the_study() -> None:
+    inside = {"site_gp": {}, "ridge": {"method": "one_hot_ridge"}, "elsewhere": {}}
+    methods = {"all": ("stack", {"of": inside}), "site_gp": ("site_gp", {}), "ridge": ("one_hot_ridge", {})}
+    (asked,) = standard(methods)
+    assert (asked.method, asked.rivals, asked.text) == (
+        "all", ("site_gp", "ridge"), "Is all better than its best member?"
+    )  # fmt: skip
+    assert standard({"all": ("stack", {"of": inside})}) == ()
 
 
 def test_a_question_has_words_and_is_not_about_one_method() -> None:

@@ -19,6 +19,7 @@ from multimep.drawing import Interval, Scale, decimal, nice_ticks, spread, tag
 from multimep.figures import Pairs, farthest, scatter
 from multimep.findings import Findings, Provenance, ReportError, gather, pair
 from multimep.mutations import AMINO_ACIDS, Mutation, format_genotype
+from multimep.null_gate import Hurdle
 from multimep.predictions import Predictions
 
 EVIL = "<script>alert(1)</script>"
@@ -286,6 +287,15 @@ def test_every_row_of_a_table_shows_its_difference_to_each_null_that_was_asked(s
     assert np.isnan(shown.pop("additive"))
     assert shown == pytest.approx({name: means[name] - means["additive"] for name in shown})
     assert "minus additive" in page.text
+
+
+def test_the_first_null_is_not_warned_of_for_losing_to_the_second(study: Findings) -> None:
+    hurdle = Hurdle(Interval(-0.1, -0.2, -0.05), 5, {}, 5, True)
+    gate = {"additive": {"zero_shot": hurdle}, "embedding_gp": {"additive": hurdle, "zero_shot": hurdle}}
+    table = tables.score_table(tables.choose(study.scores, "random", "spearman"), study.methods, gate)
+    warned = {row.method: [cell.warns for cell in row.differences] for row in table.rows}
+    assert warned["additive"] == [False, False]
+    assert warned["zero_shot"] == [True, True]
 
 
 def test_errors_of_a_method_on_another_scale_are_not_shown() -> None:

@@ -154,7 +154,8 @@ def answers(
     seed: int = 0,
 ) -> list[tuple[Question, Comparison]]:
     """The questions that the metrics can answer, each with its comparison, p-values adjusted for all of them."""
-    asked = [(question, split) for question in questions if (split := split_of(metrics, question))]
+    known = [_against_the_best(metrics, question) for question in questions]
+    asked = [(question, split) for question in known if (split := split_of(metrics, question))]
     found = [
         (one, compare(metrics, one.method, one.baseline, split, kin=kin, margin=margin, seed=seed))
         for one, split in asked
@@ -188,6 +189,15 @@ def split_of(metrics: pd.DataFrame, question: Question) -> str:
     order = {"last": [*others, *low_n], "first": [*low_n, *others], "only": [*low_n]}[question.low_n]
     wanted = [question.split] if question.split else order
     return next((name for name in wanted if name in both), "")
+
+
+def _against_the_best(metrics: pd.DataFrame, question: Question) -> Question:
+    """The question with that rival as baseline which has the highest mean where the method was asked."""
+    splits = {name: split_of(metrics, replace(question, baseline=name, rivals=())) for name in question.rivals}
+    split = next((found for found in splits.values() if found), "")
+    rivals = [name for name, found in splits.items() if found == split] if split else []
+    gains = {name: paired(metrics, question.method, name, split, "spearman")["difference"].mean() for name in rivals}
+    return replace(question, baseline=min(gains, key=lambda name: gains[name])) if gains else question
 
 
 def low_n_splits(metrics: pd.DataFrame) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -158,7 +158,7 @@ def score_table(
     mean = _column(how, means(cells, kin), "mean over families", tinted=False)
     rows = tuple(
         ScoreRow(method, colour(place), tuple(columns[name].get(method, MISSING) for name in names), mean[method],
-                 tuple(_difference(found.get(method), null) for null, found in gate.items()))
+                 _differences(method, gate))
         for place, method in enumerate(methods)
         if method in mean
     )  # fmt: skip
@@ -179,6 +179,14 @@ def _column(how: Measure, column: Mapping[str, Interval], name: str, *, tinted: 
         )
         for method, cell in column.items()
     }
+
+
+def _differences(method: str, gate: Mapping[str, Mapping[str, Hurdle]]) -> tuple[Cell, ...]:
+    """A cell per null; an earlier null is not warned of for not beating a later one."""
+    nulls = list(gate)
+    exempt = {null: method in nulls[:place] for place, null in enumerate(nulls)}
+    cells = {null: _difference(found.get(method), null) for null, found in gate.items()}
+    return tuple(replace(cell, warns=cell.warns and not exempt[null]) for null, cell in cells.items())
 
 
 def _difference(hurdle: Hurdle | None, null: str) -> Cell:
