@@ -11,6 +11,7 @@ By = Literal["dataset", "sequence"]
 that what two assays of one protein have in common stands on one side in both; sizes are then those of chance."""
 
 
+@runtime_checkable
 class Scheme(Protocol):
     """A frozen dataclass whose fields are its settings in config.yaml."""
 
