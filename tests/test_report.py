@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimep import accounting, metrics, predictions, report, tables, usage_table
+from multimep import accounting, measures, metrics, predictions, report, tables, usage_table
 from multimep import dataset as datasets
 from multimep.cluster import Cluster
 from multimep.dataset import Dataset, Record, Variants
@@ -258,14 +258,25 @@ def test_a_study_without_metrics_renders(study: Findings) -> None:
 
 
 def test_measures_explain_every_metric() -> None:
-    assert set(tables.MEASURES) == set(metrics.METRICS)
+    assert set(measures.MEASURES) == set(metrics.METRICS)
     for name, metric in metrics.METRICS.items():
-        better = tables.MEASURES[name].goodness(2.0) > tables.MEASURES[name].goodness(1.0)
+        better = measures.MEASURES[name].goodness(2.0) > measures.MEASURES[name].goodness(1.0)
         assert metric.higher_is_better is None or metric.higher_is_better == better
 
 
+def test_a_noise_ceiling_stands_under_the_scores_of_the_datasets_that_have_one(study: Findings) -> None:
+    names = [record.name for record in study.records]
+    row = study.metrics[(study.metrics["split"] == "random") & (study.metrics["dataset"] == names[0])].iloc[-1:]
+    known = pd.concat([study.metrics, row.assign(fold="all", metric="ceiling_r2", value=0.87)], ignore_index=True)
+    page = report.render(replace(study, metrics=known))
+    assert page.count("noise ceiling</th>") == 1
+    foot = page[page.index("<tfoot>") : page.index("</tfoot>")]
+    assert "0.87" in foot
+    assert "noise ceiling</th>" not in report.render(study)
+
+
 def test_coverage_is_best_at_its_nominal_level() -> None:
-    assert tables.measure("coverage_80").goodness(0.81) > tables.measure("coverage_80").goodness(0.95)
+    assert measures.measure("coverage_80").goodness(0.81) > measures.measure("coverage_80").goodness(0.95)
 
 
 def test_a_mean_leaves_out_the_unknown_and_has_an_interval_from_two_families_on() -> None:

@@ -167,21 +167,20 @@ def evaluate(
     table: Table,
     files: Annotated[list[Path], typer.Argument(help="Predictions of this dataset: .../SPLIT/METHOD/DATASET.csv")],
     output: Output,
+    split: Annotated[
+        list[Path] | None, typer.Option(help="Splits that the predictions are of: .../SPLIT/DATASET.csv, each once.")
+    ] = None,
     settings: Settings = "{}",
     seed: Seed = 0,
 ) -> None:
     """Hold predictions against measurements: every metric of every fold, with bootstrap intervals."""
-    from multimep import dataset as datasets
-    from multimep import metrics, predictions, typed_values
+    from multimep import evaluation_job, typed_values
     from multimep import settings as studies
 
-    paths.check([table, *files], [output])
+    paths.check([table, *files, *(split or [])], [output])
     chosen = typed_values.build(studies.Evaluation, studies.parse(settings, "--settings"), "--settings")
-    data = datasets.read(table)
-    found = {key: predictions.read_of(data.variants, path) for key, path in paths.by_split_and_method(files).items()}
-    parts = {key: metrics.evaluate(data, folds, chosen.bootstrap, seed) for key, folds in found.items()}
-    metrics.write(data.name, parts, output)
-    typer.echo(f"{output}: {len(parts)} pairs of split and method")
+    pairs = evaluation_job.run(table, files, split or [], chosen.bootstrap, seed, output)
+    typer.echo(f"{output}: {pairs} pairs of split and method")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from multimep import comparisons, families, learning_curves, null_gate, predictions, tables
+from multimep import comparisons, families, learning_curves, measures, null_gate, predictions, tables
 from multimep import dataset as datasets
 from multimep import metrics as scores
 from multimep.accounting import Account
@@ -165,10 +165,10 @@ class Findings:
     def _best(self, split: str) -> Verdict | None:
         """The method with the highest mean over families, held against the first null."""
         means = tables.means(tables.grid(tables.choose(self.scores, split, MAIN)), self.kin)
-        ranked = sorted(means, key=lambda name: tables.goodness(MAIN, means[name].value), reverse=True)
+        ranked = sorted(means, key=lambda name: measures.goodness(MAIN, means[name].value), reverse=True)
         if len(ranked) < 2:
             return None
-        best, mean = ranked[0], f"mean {tables.measure(MAIN).title} {means[ranked[0]]}"
+        best, mean = ranked[0], f"mean {measures.measure(MAIN).title} {means[ranked[0]]}"
         question = f"Which method is best on split {split}?"
         if best == self.baseline or self.baseline not in means:
             second = f"The next is {ranked[1]} with {means[ranked[1]]}."

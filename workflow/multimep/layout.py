@@ -43,6 +43,12 @@ def splits_of(config: Config, label: str) -> list[str]:
     return list(chosen)
 
 
+def asked_splits(config: Config) -> list[str]:
+    """The splits that some method is asked about, in the order of the study."""
+    asked = {split for label in config["methods"] for split in splits_of(config, label)}
+    return [split for split in config["splits"] if split in asked]
+
+
 def settings_of(config: Config, label: str) -> dict[str, Any]:
     """A method's own settings, without the keys that say which method it is and where it is asked."""
     return {key: value for key, value in (config["methods"][label] or {}).items() if key not in ("method", "splits")}

@@ -246,7 +246,7 @@ def uses_gpu(method: str, settings: Mapping[str, Any]) -> bool:
 
 def _evaluation(work: Work) -> float:
     # every metric of every resample and prediction sorts the rows once or twice
-    return 2e3 * int(work.settings.get("tables", 1)) * (int(work.settings.get("bootstrap", 500)) + 1) * work.asked
+    return 4e3 * int(work.settings.get("tables", 1)) * (int(work.settings.get("bootstrap", 500)) + 1) * work.asked
 
 
 PRICES: Mapping[str, Price] = {
