@@ -23,7 +23,7 @@ def operations(one: Work) -> float:
 
 
 def test_every_method_and_station_has_a_price() -> None:
-    assert set(prices.PRICES) == {*METHODS, "embed", "split", "evaluate", "report"}
+    assert set(prices.PRICES) == {*METHODS, "embed", "split", "evaluate", "leaks", "report"}
 
 
 def test_the_joint_methods_of_the_layout_are_those_of_the_classes() -> None:

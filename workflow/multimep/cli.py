@@ -184,6 +184,25 @@ def evaluate(
 
 
 @app.command()
+def leaks(output: Output, config: Configuration = "config.yaml", results: Results = Path("results")) -> None:
+    """Search a study's datasets, splits and methods without a language model for leaks."""
+    from multimep import __version__
+    from multimep import leaks as found_leaks
+    from multimep import settings as studies
+    from multimep.study_leaks import search
+
+    _, values = studies.read_configuration(config)
+    paths.check([], [output])
+    study = studies.study(values)
+    found = search(study, values, results)
+    found_leaks.write(found, {"version": __version__, "seed": study.seed, **vars(study.leaks)}, output)
+    for one in found_leaks.ordered(found):
+        if one.severity in ("leak", "warning"):
+            typer.echo(f"{one.severity}: {one.subject}: {one.sentence}")
+    typer.echo(f"{output}: {len(found)} findings")
+
+
+@app.command()
 def report(
     output: Output,
     config: Configuration = "config.yaml",

@@ -17,6 +17,7 @@ from multimep.comparisons import Comparison, Kin
 from multimep.dataset import Dataset, Record
 from multimep.drawing import MINUS, Interval
 from multimep.figures import Pairs
+from multimep.leaks import Finding
 from multimep.null_gate import Hurdle
 from multimep.predictions import Predictions
 from multimep.questions import Question, by_usual_labels
@@ -81,6 +82,7 @@ class Findings:
         lacking: names of nulls that the study does not have.
         margin: differences in Spearman below it count as none.
         unscaled: methods that predict on another scale than the fitness: compared by rank, drawn without a 1:1 line.
+        leaks: what the search for leaks found; empty where none was made.
     """
 
     title: str
@@ -95,6 +97,7 @@ class Findings:
     lacking: tuple[str, ...] = ()
     margin: float = comparisons.MARGIN
     unscaled: frozenset[str] = frozenset({"zero_shot"})
+    leaks: tuple[Finding, ...] = ()
 
     @cached_property
     def kin(self) -> Kin:
@@ -160,7 +163,8 @@ class Findings:
             for split, method, share in zip(seen["split"], seen["method"], seen["value"], strict=True)
             if share < OVERSURE
         ]
-        return (*unsure, *null_gate.warnings(self.metrics, self.nulls, self.lacking, kin=self.kin))
+        leaks = [f"Leak: {one.subject}: {one.sentence}" for one in self.leaks if one.severity == "leak"]
+        return (*leaks, *unsure, *null_gate.warnings(self.metrics, self.nulls, self.lacking, kin=self.kin))
 
     def _best(self, split: str) -> Verdict | None:
         """The method with the highest mean over families, held against the first null."""

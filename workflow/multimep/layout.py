@@ -27,6 +27,10 @@ AMONG_OTHERS = ("family_out",)
 """Schemes that must know the wild types of a study's other datasets; a test holds it against the classes."""
 
 
+SEARCHED = ("datasets", "splits", "methods", "leaks", "seed")
+"""What of a configuration decides where leaks are looked for."""
+
+
 def is_among_others(config: Config, split: str) -> bool:
     """Whether a split depends on the wild types of the study's other datasets."""
     return (config["splits"][split] or {}).get("scheme") in AMONG_OTHERS

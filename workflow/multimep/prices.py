@@ -268,5 +268,7 @@ PRICES: Mapping[str, Price] = {
     "likelihood_tune_together": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
     "recalibrated": nested({"site_gp": None}),
     "evaluate": Price(_evaluation, lambda work: 0.02 * work.asked),
+    # small fits that depend on the methods, not on the data; sequences of all datasets in memory
+    "leaks": Price(lambda work: 3e12 + 1e6 * work.asked, lambda work: 200 + 0.02 * work.asked),
     "report": Price(_evaluation, lambda work: 0.01 * work.asked * int(work.settings.get("tables", 1))),
 }

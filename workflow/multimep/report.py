@@ -5,6 +5,7 @@ everything, and by the pen of the figures.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from multimep import curve_panels, figures, measures, null_gate, tables, usage_t
 from multimep.dataset import Record, write_whole
 from multimep.drawing import Interval, decimal, soft
 from multimep.findings import MAIN, SHOWN, Findings, Provenance, Verdict
+from multimep.leaks import Finding
 
 SECTIONS = {
     "verdicts": "Verdicts",
     "warnings": "Warnings",
+    "leaks": "Leaks",
     "accuracy": "Methods by dataset",
     "curves": "Learning curves",
     "scatter": "Predictions",
@@ -98,6 +101,8 @@ def _views(findings: Findings) -> dict[str, object]:
         "few": FEW_WARNINGS,
         "simulated": _simulated(findings.records),
         "verdicts": _verdicts(findings.verdicts),
+        "leaks": [one for one in findings.leaks if one.severity != "passed"],
+        "passed": _passed(findings.leaks),
         "tables": score_tables,
         "metrics": _choices(shown),
         "splits": findings.splits,
@@ -115,6 +120,11 @@ def _views(findings: Findings) -> dict[str, object]:
         | _other_scale(findings)
         | {measures.measure(metric).title: measures.measure(metric).definition for metric in shown},
     }
+
+
+def _passed(found: Sequence[Finding]) -> dict[str, int]:
+    """Each check with the number of times that it found nothing."""
+    return Counter(one.check for one in found if one.severity == "passed")
 
 
 def _scope(findings: Findings) -> str:
