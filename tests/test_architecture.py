@@ -100,6 +100,7 @@ ORDER = (
     "methods",
     "methods.nested",
     "methods.recalibrated",
+    "methods.stack",
     "methods.predictor_file",
     "finished_folds",
     "cross_prediction",

@@ -267,6 +267,7 @@ PRICES: Mapping[str, Price] = {
     "likelihood_tune": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
     "likelihood_tune_together": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
     "recalibrated": nested({"site_gp": None}),
+    "stack": nested({"one_hot_ridge": None, "site_gp": None}),
     "evaluate": Price(_evaluation, lambda work: 0.02 * work.asked),
     "report": Price(_evaluation, lambda work: 0.01 * work.asked * int(work.settings.get("tables", 1))),
 }

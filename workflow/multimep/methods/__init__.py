@@ -53,6 +53,7 @@ METHODS = Table(
         "likelihood_tune": "LikelihoodTune",
         "likelihood_tune_together": "LikelihoodTuneTogether",
         "recalibrated": "Recalibrated",
+        "stack": "Stack",
     }
 )
 
