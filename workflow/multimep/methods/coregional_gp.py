@@ -211,7 +211,8 @@ class CoregionalPredictor:
 
     def state(self) -> State:
         """Training rows, scales and hyperparameters of all proteins, arrays numbered; B and noise as facts."""
-        arrays, facts = {}, []
+        arrays: dict[str, np.ndarray] = {}
+        facts = []
         for index, model in enumerate(self.models):
             own = {"targets": model.targets, "theta": model.theta, "slopes": model.protein.slopes}
             arrays |= {f"{index}.{name}": array for name, array in own.items()}
