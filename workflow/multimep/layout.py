@@ -19,7 +19,7 @@ STAMP = "stamp.json"
 RUN_BY = ("device", "batch_size", "directory")
 """Settings of a language model that say how it is run, and change no result."""
 
-JOINT = ("shared_prior_gp", "fine_tune_together", "likelihood_tune_together")
+JOINT = ("shared_prior_gp", "coregional_gp", "fine_tune_together", "likelihood_tune_together")
 """Entries of METHODS that fit several datasets at once; a test holds it against the classes."""
 
 
