@@ -16,7 +16,7 @@ from multimep import dataset as datasets
 from multimep.cluster import Cluster
 from multimep.dataset import Dataset, Record, Variants
 from multimep.drawing import Interval, Scale, decimal, nice_ticks, spread, tag
-from multimep.figures import Pairs, farthest, scatter
+from multimep.figures import Pairs, Series, farthest, learning_chart, scatter
 from multimep.findings import Findings, Provenance, ReportError, gather, pair
 from multimep.mutations import AMINO_ACIDS, Mutation, format_genotype
 from multimep.null_gate import Hurdle
@@ -422,6 +422,14 @@ def test_the_farthest_variant_is_the_one_out_of_order() -> None:
     predicted = np.array([0.0, 1, 2, 3, 4, 5])
     measured = np.array([9.0, 1, 2, 3, 4, 5])
     assert farthest(Pairs(tuple("abcdef"), predicted, measured, 6), 1) == [0]
+
+
+def test_a_learning_chart_has_a_place_for_no_variants_at_all_and_says_so() -> None:
+    points = {0.0: Interval(0.2), 12.0: Interval(0.3), 48.0: Interval(0.4)}
+    drawn = str(learning_chart([Series("zero", 0, points)], "Spearman", (0.0, 1.0), zero=True))
+    assert drawn.count("<circle") == 3 and 'class="reference"' in drawn
+    assert re.findall(r'class="tick middle">([^<]*)<', drawn) == ["0", "12", "48"]
+    assert "0: 0.200, 12: 0.300" in drawn
 
 
 def test_the_one_to_one_line_is_drawn_only_on_a_common_scale() -> None:
