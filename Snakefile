@@ -23,6 +23,7 @@ include: "workflow/rules/splits.smk"
 include: "workflow/rules/predictions.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/metrics.smk"
+include: "workflow/rules/leaks.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -63,13 +63,16 @@ def read(path: Path) -> Dataset:
     return Dataset(Variants(name, wild_type, mutants), table["DMS_score"].to_numpy(np.float64), unknown, once)
 
 
-def draws(data: Dataset, size: float, seeds: int) -> Iterator[tuple[int, Dataset, Dataset]]:
-    """For each seed, n random rows that teach and the others; a size below 1 is a fraction (0.8: as in five folds)."""
+def draws(data: Dataset, size: float, seeds: int, asked: int | None = None) -> Iterator[tuple[int, Dataset, Dataset]]:
+    """For each seed, n random rows that teach and the others, at most `asked` of them.
+
+    A size below 1 is a fraction (0.8: as in five folds).
+    """
     n = round(size * len(data)) if size < 1 else int(size)
     names = np.array(data.variants.mutants)
     for seed in range(seeds):
         order = np.random.default_rng(seed).permutation(len(data))
-        yield seed, data.select(names[order[:n]]), data.select(names[order[n:]])
+        yield seed, data.select(names[order[:n]]), data.select(names[order[n:][:asked]])
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def main(arguments: argparse.Namespace) -> None:
         data = read(path)
         scans[data.name] = data.wild_type
         for size in arguments.sizes:
-            for seed, train, asked in draws(data, size, arguments.seeds):
+            for seed, train, asked in draws(data, size, arguments.seeds, arguments.asked):
                 for label, method in methods.items():
                     found = measure(method, train, asked, embedder, seed)
                     rows.append({"scan": data.name, "method": label, "size": size, "seed": seed, **found})
@@ -165,6 +168,9 @@ if __name__ == "__main__":
     parser.add_argument("--others", nargs="+", type=Path, default=[], help="scans that teach shared_prior_gp")
     parser.add_argument("--language-model", help="mini, a published checkpoint or a file")
     parser.add_argument("--sizes", nargs="+", type=float, default=[24, 48, 96, 240])
+    parser.add_argument(
+        "--asked", type=int, help="at most so many variants, drawn; fine-tuning reads each one's sequence"
+    )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--settings", type=json.loads, default={}, help="of site_gp, as JSON")
     parser.add_argument("--output", type=Path, help="a CSV of every draw")

@@ -66,8 +66,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for line in (
         f"dataset mine --variants my.csv --wild-type {WILD_TYPE} --output d/mine.csv",
         "split d/mine.csv --settings {scheme: random, folds: 3} --output s/random/mine.csv",
+        "split d/mine.csv --output s/mine.csv",
         f"cross-predict additive --dataset d/mine.csv --split s/random/mine.csv --output {PREDICTIONS}",
-        f"evaluate d/mine.csv {PREDICTIONS} --settings {{bootstrap: 20}} --output metrics/mine.csv",
+        f"evaluate d/mine.csv {PREDICTIONS} --split s/random/mine.csv --settings {{bootstrap: 20}}"
+        " --output metrics/mine.csv",
         "fit d/mine.csv --method additive --output m/mine.safetensors",
         "predict m/mine.safetensors --output new.csv",
         f"dataset other --spec {GB1} --output d/other.csv",
@@ -120,6 +122,9 @@ def test_the_metrics_name_split_and_method_after_the_folders_and_agree_with_a_sl
         y = measured.select(part.mutants).fitness
         found = table[(table["fold"] == name) & (table["metric"] == "rmse")]["value"].item()
         assert found == pytest.approx(np.sqrt(np.mean((y - part.mean) ** 2)), rel=1e-6)
+        taught = next(fold.train for fold in splits.read(made / "s/random/mine.csv").folds if fold.name == name)
+        standardised = table[(table["fold"] == name) & (table["metric"] == "mse_standardised")]["value"].item()
+        assert standardised == pytest.approx(found**2 / np.var(measured.select(taught).fitness, ddof=1), rel=1e-6)
 
 
 def test_without_a_list_all_single_mutants_are_predicted(made):
@@ -219,6 +224,8 @@ BAD_COMMANDS = {
     "new predictions": (f"evaluate d/mine.csv new.csv {OUT}", ["new.csv: 342 predicted variants are not measured in"]),
     "another's predictions": (f"evaluate d/other.csv {PREDICTIONS} {OUT}", [PREDICTIONS, "not measured in other"]),
     "predictions twice": (f"evaluate d/mine.csv {PREDICTIONS} {PREDICTIONS} {OUT}", ["same split and method"]),
+    "predictions of another split": (f"evaluate d/mine.csv {PREDICTIONS} --split s/mine.csv {OUT}",
+        ["predictions of split 'random' have no --split among s", ".../random/DATASET.csv"]),
     "bootstrap": (f"evaluate d/mine.csv {PREDICTIONS} --settings {{bootstrap: -1}} {OUT}", ["bootstrap is -1"]),
     # report and pre-training
     "no config": (f"report {OUT}", ["config.yaml: no such file"]),

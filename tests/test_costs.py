@@ -23,7 +23,7 @@ def operations(one: Work) -> float:
 
 
 def test_every_method_and_station_has_a_price() -> None:
-    assert set(prices.PRICES) == {*METHODS, "embed", "split", "evaluate", "report"}
+    assert set(prices.PRICES) == {*METHODS, "embed", "split", "evaluate", "leaks", "report"}
 
 
 def test_the_joint_methods_of_the_layout_are_those_of_the_classes() -> None:
@@ -46,6 +46,18 @@ def test_fine_tuning_is_linear_in_epochs_rows_and_parameters() -> None:
     assert operations(work("fine_tune", model=doubled)) == pytest.approx(
         2 * operations(work("fine_tune", model=linear))
     )
+
+
+def test_tuning_a_likelihood_costs_passes_of_the_wild_type_and_none_of_its_rows() -> None:
+    def trained(taught: int = 500, **settings: object) -> float:
+        one = work("likelihood_tune", taught, asked=0, **settings)
+        return operations(one) - operations(replace(one, settings={**settings, "steps": 0}))
+
+    assert trained(steps=50, members=3) == pytest.approx(1.5 * trained(steps=100))
+    assert trained(taught=5000) == pytest.approx(trained())
+    assert trained(score="masked", batch_size=16) == pytest.approx(16 * trained())
+    assert trained(taught=12, score="masked", batch_size=16) == pytest.approx(12 * trained())
+    assert trained() == pytest.approx(100 / 96 * operations(work("fine_tune", taught=96, asked=0, epochs=1)))
 
 
 def test_a_forward_pass_costs_two_operations_per_parameter_and_token() -> None:

@@ -2,17 +2,18 @@
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 from sklearn import metrics as sklearn_metrics
 
-from multimep import metrics
+from multimep import agreement, calibration, metrics
 from multimep.dataset import Dataset, DatasetError, Variants
-from multimep.metrics import METRICS, evaluate
+from multimep.metrics import METRICS, MetricsError, evaluate
 from multimep.predictions import Predictions, without_std
 
 WILD_TYPE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQ"
@@ -204,7 +205,9 @@ def test_a_method_without_std_has_no_calibration_and_all_the_rest() -> None:
     table = evaluate(dataset, {"a": without_std(dataset.variants.mutants, draw.normal(size=40))}, 20).set_index(
         "metric"
     )
-    assert set(table.index[table["value"].isna()]) == {name for name, metric in METRICS.items() if metric.needs_std}
+    assert set(table.index[table["value"].isna()]) == {
+        name for name, metric in METRICS.items() if metric.needs_std or metric.standardised
+    }
 
 
 def test_the_std_of_a_new_measurement_is_the_one_that_is_judged() -> None:
@@ -265,3 +268,143 @@ def test_a_file_gives_back_the_table_that_was_written(tmp_path: Path) -> None:
     assert list(table["split"].unique()) == ["random", "low_n"]
     back = table[table["split"] == "low_n"].reset_index(drop=True)
     pd.testing.assert_frame_equal(back[part.columns.tolist()], part, rtol=1e-8, check_dtype=False)
+
+
+# Calibration
+
+
+def _normal_case(rows: int = 60, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(seed)
+    return draw.normal(size=rows), draw.normal(size=rows), draw.uniform(0.3, 2, size=rows)
+
+
+def test_crps_equals_its_integral_over_the_squared_distance_of_distributions() -> None:
+    y, mean, std = _normal_case(6)
+    whole = []
+    for one, m, s in zip(y, mean, std, strict=True):
+        below, _ = integrate.quad(lambda x, m=m, s=s: stats.norm(m, s).cdf(x) ** 2, m - 12 * s, one, limit=200)
+        above, _ = integrate.quad(lambda x, m=m, s=s: stats.norm(m, s).sf(x) ** 2, one, m + 12 * s, limit=200)
+        whole.append(below + above)
+    assert _score("crps", y, mean, std) == pytest.approx(np.mean(whole), rel=1e-6)
+    assert _score("crps", y, mean, 1e-9 * std) == pytest.approx(np.abs(y - mean).mean())
+
+
+def test_calibration_errors_equal_slow_loops() -> None:
+    y, mean, std = _normal_case(63)
+    gaps = []
+    for level in calibration.LEVELS:
+        inside = 0
+        for one, m, s in zip(y, mean, std, strict=True):
+            low, high = stats.norm(m, s).interval(level)
+            inside += low <= one <= high
+        gaps.append(abs(inside / len(y) - level))
+    assert _score("ece", y, mean, std) == pytest.approx(np.mean(gaps))
+    total, order = 0.0, sorted(range(63), key=lambda row: std[row])
+    for rows in np.array_split(order, 5):
+        predicted = math.sqrt(sum(std[row] ** 2 for row in rows) / len(rows))
+        found = math.sqrt(sum((y[row] - mean[row]) ** 2 for row in rows) / len(rows))
+        total += abs(predicted - found) / predicted / 5
+    assert _score("ence", y, mean, std) == pytest.approx(total)
+    squares = [((one - m) / s) ** 2 for one, m, s in zip(y, mean, std, strict=True)]
+    assert _score("chi_square", y, mean, std) == pytest.approx(sum(squares) / 63)
+    assert _score("error_spearman", y, mean, std) == pytest.approx(stats.spearmanr(np.abs(y - mean), std).statistic)
+    widths = [np.diff(stats.norm(m, s).interval(0.95))[0] for m, s in zip(mean, std, strict=True)]
+    assert _score("width_95", y, mean, std) == pytest.approx(np.mean(widths))
+
+
+def test_right_standard_deviations_have_the_best_values_and_wrong_ones_worse() -> None:
+    draw = np.random.default_rng(2)
+    mean, std = draw.normal(size=40_000), draw.uniform(0.5, 2, size=40_000)
+    y = mean + std * draw.normal(size=40_000)
+    right = {name: _score(name, y, mean, std) for name in ("ece", "ence", "chi_square", "coverage_90")}
+    assert right == pytest.approx({"ece": 0, "ence": 0, "chi_square": 1, "coverage_90": 0.9}, abs=0.02)
+    assert _score("chi_square", y, mean, 0.5 * std) == pytest.approx(4, rel=0.05)
+    for factor in (0.6, 1.6):
+        for name in ("ece", "ence", "crps", "nll"):
+            assert _score(name, y, mean, factor * std) > _score(name, y, mean, std)
+
+
+def test_what_a_calibration_metric_cannot_tell_is_nan() -> None:
+    y, mean, std = _normal_case(4)
+    assert math.isnan(_score("ence", y, mean, std))
+    assert math.isnan(_score("error_spearman", *_normal_case(20)[:2], np.ones(20)))
+
+
+# Three Spearmans
+
+
+def _two_folds(shift: float) -> tuple[Dataset, dict[str, Predictions], dict[str, tuple[str, ...]]]:
+    draw = np.random.default_rng(20)
+    y = draw.normal(size=80)
+    dataset = _dataset(y)
+    mean = 0.5 * y + draw.normal(size=80) + shift * (np.arange(80) < 40)
+    halves = {"a": slice(0, 40), "b": slice(40, 80)}
+    folds = {name: _predictions(dataset, mean, rows=rows) for name, rows in halves.items()}
+    other = {"a": slice(40, 80), "b": slice(0, 40)}
+    return dataset, folds, {name: dataset.variants.mutants[rows] for name, rows in other.items()}
+
+
+def test_the_three_spearmans_follow_from_their_definitions() -> None:
+    dataset, folds, teaching = _two_folds(shift=1.5)
+    table = evaluate(dataset, folds, 10, teaching=teaching)
+    measured, predicted, within = [], [], []
+    for name, fold in folds.items():
+        taught = pd.Series(dataset.select(teaching[name]).fitness)
+        asked = dataset.select(fold.mutants).fitness
+        measured += [(value - taught.mean()) / taught.std() for value in asked]
+        predicted += [(value - taught.mean()) / taught.std() for value in fold.mean]
+        within.append(stats.spearmanr(asked, fold.mean).statistic)
+    raw = stats.spearmanr(dataset.fitness, np.concatenate([folds["a"].mean, folds["b"].mean])).statistic
+    found = {name: _value(table, "all", name) for name in ("spearman", "spearman_official", "spearman_within")}
+    expected = [raw, stats.spearmanr(measured, predicted).statistic, np.mean(within)]
+    assert list(found.values()) == pytest.approx(expected)
+    assert len({round(value, 6) for value in found.values()}) == 3
+    squares = [(one - other) ** 2 for one, other in zip(measured, predicted, strict=True)]
+    assert _value(table, "all", "mse_standardised") == pytest.approx(np.mean(squares))
+
+
+def test_within_one_fold_the_three_spearmans_are_one() -> None:
+    dataset, folds, teaching = _two_folds(shift=0.0)
+    table = evaluate(dataset, folds, 10, teaching=teaching)
+    for fold in folds:
+        values = [_value(table, fold, name) for name in ("spearman", "spearman_official", "spearman_within")]
+        assert values == pytest.approx([values[0]] * 3)
+
+
+def test_the_mean_of_the_teaching_rows_has_a_standardised_error_of_about_one() -> None:
+    dataset = _dataset(np.random.default_rng(21).normal(size=400))
+    taught, asked = dataset.variants.mutants[:200], slice(200, 400)
+    mean = np.full(400, dataset.fitness[:200].mean())
+    table = evaluate(dataset, {"a": _predictions(dataset, mean, rows=asked)}, 0, teaching={"a": taught})
+    assert _value(table, "a", "mse_standardised") == pytest.approx(1, abs=0.15)
+
+
+def test_without_the_split_or_without_spread_in_it_nothing_is_said_on_its_scale() -> None:
+    dataset, folds, teaching = _two_folds(shift=0.0)
+    unknown = evaluate(dataset, folds, 10)
+    single = evaluate(dataset, folds, 10, teaching={name: mutants[:1] for name, mutants in teaching.items()})
+    for table in (unknown, single):
+        assert math.isnan(_value(table, "all", "spearman_official"))
+        assert math.isnan(_value(table, "a", "mse_standardised"))
+        assert math.isfinite(_value(table, "all", "spearman_within"))
+
+
+def test_predictions_of_another_split_are_refused() -> None:
+    dataset, folds, teaching = _two_folds(shift=0.0)
+    with pytest.raises(MetricsError, match="fold 'b' is predicted, and not in the split"):
+        evaluate(dataset, folds, 0, teaching={"a": teaching["a"]})
+    with pytest.raises(MetricsError, match="fold 'a': taught and asked: "):
+        evaluate(dataset, folds, 0, teaching={"a": teaching["b"], "b": teaching["a"]})
+
+
+def test_top_tenths_have_at_least_one_member() -> None:
+    assert [agreement.top_count(n) for n in (1, 9, 10, 29, 30)] == [1, 1, 1, 2, 3]
+
+
+def test_a_ceiling_stands_in_the_table_where_the_source_tells_its_noise() -> None:
+    dataset = _dataset(np.random.default_rng(22).normal(size=60))
+    noisy = replace(dataset, std=np.full(60, 0.6), replicates=np.full(60, 4))
+    folds = {"a": _predictions(noisy, np.arange(60.0))}
+    assert "ceiling_r2" not in set(evaluate(dataset, folds, 0)["metric"])
+    table = evaluate(noisy, folds, 0)
+    assert _value(table, "all", "ceiling_r2") == pytest.approx(1 - 0.09 / np.var(dataset.fitness))

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from multimep import accounting, metrics, predictions, report, tables, usage_table
+from multimep import accounting, measures, metrics, predictions, report, tables, usage_table
 from multimep import dataset as datasets
 from multimep.cluster import Cluster
 from multimep.dataset import Dataset, Record, Variants
 from multimep.drawing import Interval, Scale, decimal, nice_ticks, spread, tag
-from multimep.figures import Pairs, farthest, scatter
+from multimep.figures import Pairs, Series, farthest, learning_chart, scatter
 from multimep.findings import Findings, Provenance, ReportError, gather, pair
 from multimep.mutations import AMINO_ACIDS, Mutation, format_genotype
 from multimep.null_gate import Hurdle
@@ -258,14 +258,25 @@ def test_a_study_without_metrics_renders(study: Findings) -> None:
 
 
 def test_measures_explain_every_metric() -> None:
-    assert set(tables.MEASURES) == set(metrics.METRICS)
+    assert set(measures.MEASURES) == set(metrics.METRICS)
     for name, metric in metrics.METRICS.items():
-        better = tables.MEASURES[name].goodness(2.0) > tables.MEASURES[name].goodness(1.0)
+        better = measures.MEASURES[name].goodness(2.0) > measures.MEASURES[name].goodness(1.0)
         assert metric.higher_is_better is None or metric.higher_is_better == better
 
 
+def test_a_noise_ceiling_stands_under_the_scores_of_the_datasets_that_have_one(study: Findings) -> None:
+    names = [record.name for record in study.records]
+    row = study.metrics[(study.metrics["split"] == "random") & (study.metrics["dataset"] == names[0])].iloc[-1:]
+    known = pd.concat([study.metrics, row.assign(fold="all", metric="ceiling_r2", value=0.87)], ignore_index=True)
+    page = report.render(replace(study, metrics=known))
+    assert page.count("noise ceiling</th>") == 1
+    foot = page[page.index("<tfoot>") : page.index("</tfoot>")]
+    assert "0.87" in foot
+    assert "noise ceiling</th>" not in report.render(study)
+
+
 def test_coverage_is_best_at_its_nominal_level() -> None:
-    assert tables.measure("coverage_80").goodness(0.81) > tables.measure("coverage_80").goodness(0.95)
+    assert measures.measure("coverage_80").goodness(0.81) > measures.measure("coverage_80").goodness(0.95)
 
 
 def test_a_mean_leaves_out_the_unknown_and_has_an_interval_from_two_families_on() -> None:
@@ -411,6 +422,14 @@ def test_the_farthest_variant_is_the_one_out_of_order() -> None:
     predicted = np.array([0.0, 1, 2, 3, 4, 5])
     measured = np.array([9.0, 1, 2, 3, 4, 5])
     assert farthest(Pairs(tuple("abcdef"), predicted, measured, 6), 1) == [0]
+
+
+def test_a_learning_chart_has_a_place_for_no_variants_at_all_and_says_so() -> None:
+    points = {0.0: Interval(0.2), 12.0: Interval(0.3), 48.0: Interval(0.4)}
+    drawn = str(learning_chart([Series("zero", 0, points)], "Spearman", (0.0, 1.0), zero=True))
+    assert drawn.count("<circle") == 3 and 'class="reference"' in drawn
+    assert re.findall(r'class="tick middle">([^<]*)<', drawn) == ["0", "12", "48"]
+    assert "0: 0.200, 12: 0.300" in drawn
 
 
 def test_the_one_to_one_line_is_drawn_only_on_a_common_scale() -> None:

@@ -266,6 +266,14 @@ def test_every_dataset_of_the_studies_has_a_licence_and_a_citation_and_pinned_fi
             assert all(len(file.sha256) == 64 for file in found.source.files.values())
 
 
+def test_the_study_for_a_gpu_has_the_datasets_of_the_dms_study() -> None:
+    expected = blocks("dms")
+    for block in expected.values():
+        block["source"].pop("structure", None)
+        block["source"].get("columns", {}).pop("covariates", None)
+    assert blocks("low_n_gpu") == expected
+
+
 def test_the_dms_study_has_four_types_with_three_proteins_each_and_no_protein_twice() -> None:
     names = blocks("dms")
     groups = pd.Series([block["group"] for block in names.values()]).value_counts()

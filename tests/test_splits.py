@@ -150,6 +150,17 @@ def test_low_n_training_sets_are_nested_and_share_one_test_set(dataset: Dataset)
     assert len(folds["nfull_seed0"].train) + len(folds["nfull_seed0"].test) == len(dataset)
 
 
+def test_low_n_draws_each_size_as_often_as_it_says(dataset: Dataset) -> None:
+    several = {fold.name: fold for fold in LowN(sizes=(5, 12, "full"), seeds=(3, 2, 7)).split(dataset, 0).folds}
+    assert list(several) == ["n5_seed0", "n5_seed1", "n5_seed2", "n12_seed0", "n12_seed1", "nfull_seed0"]
+    same = {fold.name: fold for fold in LowN(sizes=(5, 12, "full"), seeds=3).split(dataset, 0).folds}
+    assert all(same[name] == fold for name, fold in several.items())
+    with pytest.raises(SplitError, match="2 sizes with seeds for 1; give one for each"):
+        LowN(sizes=(5, 12), seeds=(3,))
+    with pytest.raises(SplitError, match="must be above 0"):
+        LowN(sizes=(5, 12), seeds=(3, 0))
+
+
 def test_low_n_keeps_its_test_set_when_sizes_and_seeds_change(dataset: Dataset) -> None:
     before = LowN(sizes=(8,), seeds=1).split(dataset, 5).folds[0]
     after = LowN(sizes=(4, 8, 16), seeds=4).split(dataset, 5).folds

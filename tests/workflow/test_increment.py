@@ -15,7 +15,7 @@ from small_study import PEPTIDES, ROOT, Workspace, table
 pytestmark = pytest.mark.workflow
 
 Config = dict[str, Any]
-COLUMNS = ("dataset", "checkpoint", "embed", "split", "predict", "together", "by group", "evaluate", "report")
+COLUMNS = ("dataset", "checkpoint", "embed", "split", "predict", "together", "by group", "evaluate", "leaks", "report")
 DOCUMENT = ROOT / "docs" / "cluster.md"
 
 
@@ -85,8 +85,9 @@ CHANGES: dict[str, Callable[[Config, Path], None]] = {
     "cluster settings and the mirror": where_the_study_is_run,
 }
 WHOLE = {"dataset": 3, "checkpoint": 1, "embed": 3, "split": 6, "predict": 9, "together": 1, "by group": 2}
-WHOLE |= {"evaluate": 3, "report": 1}
+WHOLE |= {"evaluate": 3, "leaks": 1, "report": 1}
 TAIL = {"evaluate": 3, "report": 1}
+SEARCHED = {"evaluate": 3, "leaks": 1, "report": 1}
 EXPECTED: dict[str, dict[str, int]] = {
     "nothing": {},
     "one row of one dataset (binding)": {
@@ -97,19 +98,19 @@ EXPECTED: dict[str, dict[str, int]] = {
         "together": 1,
         "by group": 1,
     }
-    | TAIL,
+    | SEARCHED,
     "a dataset more (enzyme)": {"dataset": 1, "embed": 1, "split": 2, "predict": 3, "together": 1, "by group": 1}
-    | {"evaluate": 4, "report": 1},
-    "a setting of `transmep`": {"predict": 3} | TAIL,
-    "a setting of `fine_tune_by_group`": {"by group": 2} | TAIL,
-    "a method more, on one split": {"predict": 3} | TAIL,
-    "the seeds of the split `low_n`": {"split": 3, "predict": 3} | TAIL,
+    | {"evaluate": 4, "leaks": 1, "report": 1},
+    "a setting of `transmep`": {"predict": 3} | SEARCHED,
+    "a setting of `fine_tune_by_group`": {"by group": 2} | SEARCHED,
+    "a method more, on one split": {"predict": 3} | SEARCHED,
+    "the seeds of the split `low_n`": {"split": 3, "predict": 3} | SEARCHED,
     "the study's `seed`": {
         name: count for name, count in WHOLE.items() if name not in ("dataset", "checkpoint", "embed")
     },
     "`bootstrap` of the evaluation": TAIL,
     "`precision` of the language model": {
-        name: count for name, count in WHOLE.items() if name not in ("dataset", "split")
+        name: count for name, count in WHOLE.items() if name not in ("dataset", "split", "leaks")
     },
     "`device` and `batch_size` of the language model": {},
     "cluster settings and the mirror": {},

@@ -17,7 +17,7 @@ from typing import Any
 from multimep import forecast
 from multimep.cluster import Cluster
 
-STATIONS = ("dataset", "wild_type", "checkpoint", "embed", "split", "predict", "shard", "evaluate", "report")
+STATIONS = ("dataset", "wild_type", "checkpoint", "embed", "split", "predict", "shard", "evaluate", "leaks", "report")
 """In the order of the flow: folders (or single files) below benchmarks/."""
 UNSEEN = ("-", "NA", "")  # what Snakemake writes where it saw a job too briefly
 

@@ -167,21 +167,39 @@ def evaluate(
     table: Table,
     files: Annotated[list[Path], typer.Argument(help="Predictions of this dataset: .../SPLIT/METHOD/DATASET.csv")],
     output: Output,
+    split: Annotated[
+        list[Path] | None, typer.Option(help="Splits that the predictions are of: .../SPLIT/DATASET.csv, each once.")
+    ] = None,
     settings: Settings = "{}",
     seed: Seed = 0,
 ) -> None:
     """Hold predictions against measurements: every metric of every fold, with bootstrap intervals."""
-    from multimep import dataset as datasets
-    from multimep import metrics, predictions, typed_values
+    from multimep import evaluation_job, typed_values
     from multimep import settings as studies
 
-    paths.check([table, *files], [output])
+    paths.check([table, *files, *(split or [])], [output])
     chosen = typed_values.build(studies.Evaluation, studies.parse(settings, "--settings"), "--settings")
-    data = datasets.read(table)
-    found = {key: predictions.read_of(data.variants, path) for key, path in paths.by_split_and_method(files).items()}
-    parts = {key: metrics.evaluate(data, folds, chosen.bootstrap, seed) for key, folds in found.items()}
-    metrics.write(data.name, parts, output)
-    typer.echo(f"{output}: {len(parts)} pairs of split and method")
+    pairs = evaluation_job.run(table, files, split or [], chosen.bootstrap, seed, output)
+    typer.echo(f"{output}: {pairs} pairs of split and method")
+
+
+@app.command()
+def leaks(output: Output, config: Configuration = "config.yaml", results: Results = Path("results")) -> None:
+    """Search a study's datasets, splits and methods without a language model for leaks."""
+    from multimep import __version__
+    from multimep import leaks as found_leaks
+    from multimep import settings as studies
+    from multimep.study_leaks import search
+
+    _, values = studies.read_configuration(config)
+    paths.check([], [output])
+    study = studies.study(values)
+    found = search(study, values, results)
+    found_leaks.write(found, {"version": __version__, "seed": study.seed, **vars(study.leaks)}, output)
+    for one in found_leaks.ordered(found):
+        if one.severity in ("leak", "warning"):
+            typer.echo(f"{one.severity}: {one.subject}: {one.sentence}")
+    typer.echo(f"{output}: {len(found)} findings")
 
 
 @app.command()

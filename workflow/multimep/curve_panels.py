@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from multimep import figures, tables
+from multimep import figures, measures, tables
 from multimep.comparisons import Comparison, low_n_splits
 from multimep.drawing import MINUS, Interval, colour
 from multimep.figures import Row, Series
@@ -41,7 +41,7 @@ def transfers(findings: Findings) -> list[Panel]:
 
 
 def _title() -> str:
-    return tables.measure(MAIN).title
+    return measures.measure(MAIN).title
 
 
 def _curve(findings: Findings, curves: pd.DataFrame) -> Panel:

@@ -6,7 +6,7 @@ light, once for dark and once for print. Every figure says its numbers in `aria-
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -93,10 +93,10 @@ def learning_chart(
 
     With `zero` a dashed line stands where there is no gain.
     """
-    width, left, top, bottom = 1064.0, 44.0, 24.0, 350.0
+    width, left, top, bottom, spoken = 1064.0, 44.0, 24.0, 350.0, _spoken(series, y_name)
     right = width - LETTER * max(len(one.name) for one in series)
-    sizes = sorted({at for one in series for at in one.points})
-    x, y = Scale(sizes[0], sizes[-1], left + 24, right - 24, logarithmic=True), Scale(*y_range, bottom, top)
+    series, sizes = _on_logarithm(series)
+    x, y = Scale(min(sizes), max(sizes), left + 24, right - 24, logarithmic=True), Scale(*y_range, bottom, top)
     lines = [_curve(one, x, y, 4.0 * (place - (len(series) - 1) / 2)) for place, one in enumerate(series)]
     places = spread([y(_last(one)) for one in series], 17.0)
     names = [_end_name(one, right - 4, place) for one, place in zip(series, places, strict=True)]
@@ -104,19 +104,19 @@ def learning_chart(
     dashed = line((left, y(0.0)), (right, y(0.0)), "reference") if zero else EMPTY
     axes = [
         y_axis(y, plain(y.ticks(6)), left, right),
-        x_axis(x, plain(sizes), bottom, bottom, "variants to learn from"),
+        x_axis(x, sizes, bottom, bottom, "variants to learn from"),
     ]
-    return picture(width, bottom + 40, _spoken(series, y_name), *axes, dashed, title, *lines, *names)
+    return picture(width, bottom + 40, spoken, *axes, dashed, title, *lines, *names)
 
 
 def small_learning_chart(series: Sequence[Series], y_name: str, y_range: tuple[float, float]) -> Markup:
     """The same for one dataset: a small multiple without names, on the y range that all of them share."""
-    left, right, bottom = 34.0, 340.0, 170.0
-    sizes = sorted({at for one in series for at in one.points})
-    x, y = Scale(sizes[0], sizes[-1], left + 18, right - 18, logarithmic=True), Scale(*y_range, bottom, 8.0)
+    left, right, bottom, spoken = 34.0, 340.0, 170.0, _spoken(series, y_name)
+    series, sizes = _on_logarithm(series)
+    x, y = Scale(min(sizes), max(sizes), left + 18, right - 18, logarithmic=True), Scale(*y_range, bottom, 8.0)
     lines = [_curve(one, x, y, 2.0 * (place - (len(series) - 1) / 2)) for place, one in enumerate(series)]
-    axes = [y_axis(y, plain(y.ticks(4)), left, right), x_axis(x, plain(sizes), bottom, bottom)]
-    return picture(right, bottom + 22, _spoken(series, y_name), *axes, *lines)
+    axes = [y_axis(y, plain(y.ticks(4)), left, right), x_axis(x, _apart(sizes, x), bottom, bottom)]
+    return picture(right, bottom + 22, spoken, *axes, *lines)
 
 
 def scatter(pairs: Pairs, place: int, corner: str, label: str, *, same_scale: bool) -> Markup:
@@ -210,6 +210,23 @@ def _curve(one: Series, x: Scale, y: Scale, shift: float) -> Markup:
         if math.isfinite(interval.value):
             parts.append(dot((right, y(interval.value)), 3.0, f"{one.name}, {at:g} variants: {interval}"))
     return tag("g", *parts, style=colour(one.place))
+
+
+def _on_logarithm(series: Sequence[Series]) -> tuple[list[Series], dict[float, str]]:
+    """The series with 0, which has no logarithm, at half of the smallest other size; sizes in order with their text."""
+    sizes = sorted({at for one in series for at in one.points})
+    least = min([size for size in sizes if size > 0], default=2.0) / 2
+    moved = [replace(one, points={at or least: interval for at, interval in one.points.items()}) for one in series]
+    return moved, {size or least: text for size, text in plain(sizes).items()}
+
+
+def _apart(ticks: Mapping[float, str], x: Scale, room: float = 24.0) -> dict[float, str]:
+    """The ticks from left to right without those that would touch the one before."""
+    kept: dict[float, str] = {}
+    for at, text in ticks.items():
+        if not kept or x(at) - x(max(kept)) >= room:
+            kept[at] = text
+    return kept
 
 
 def _last(one: Series) -> float:

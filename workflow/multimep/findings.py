@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from multimep import comparisons, families, learning_curves, null_gate, predictions, tables
+from multimep import comparisons, families, learning_curves, measures, null_gate, predictions, tables
 from multimep import dataset as datasets
 from multimep import metrics as scores
 from multimep.accounting import Account
@@ -17,6 +17,7 @@ from multimep.comparisons import Comparison, Kin
 from multimep.dataset import Dataset, Record
 from multimep.drawing import MINUS, Interval
 from multimep.figures import Pairs
+from multimep.leaks import Finding
 from multimep.null_gate import Hurdle
 from multimep.predictions import Predictions
 from multimep.questions import Question, by_usual_labels
@@ -81,6 +82,7 @@ class Findings:
         lacking: names of nulls that the study does not have.
         margin: differences in Spearman below it count as none.
         unscaled: methods that predict on another scale than the fitness: compared by rank, drawn without a 1:1 line.
+        leaks: what the search for leaks found; empty where none was made.
     """
 
     title: str
@@ -95,6 +97,7 @@ class Findings:
     lacking: tuple[str, ...] = ()
     margin: float = comparisons.MARGIN
     unscaled: frozenset[str] = frozenset({"zero_shot"})
+    leaks: tuple[Finding, ...] = ()
 
     @cached_property
     def kin(self) -> Kin:
@@ -160,15 +163,16 @@ class Findings:
             for split, method, share in zip(seen["split"], seen["method"], seen["value"], strict=True)
             if share < OVERSURE
         ]
-        return (*unsure, *null_gate.warnings(self.metrics, self.nulls, self.lacking, kin=self.kin))
+        leaks = [f"Leak: {one.subject}: {one.sentence}" for one in self.leaks if one.severity == "leak"]
+        return (*leaks, *unsure, *null_gate.warnings(self.metrics, self.nulls, self.lacking, kin=self.kin))
 
     def _best(self, split: str) -> Verdict | None:
         """The method with the highest mean over families, held against the first null."""
         means = tables.means(tables.grid(tables.choose(self.scores, split, MAIN)), self.kin)
-        ranked = sorted(means, key=lambda name: tables.goodness(MAIN, means[name].value), reverse=True)
+        ranked = sorted(means, key=lambda name: measures.goodness(MAIN, means[name].value), reverse=True)
         if len(ranked) < 2:
             return None
-        best, mean = ranked[0], f"mean {tables.measure(MAIN).title} {means[ranked[0]]}"
+        best, mean = ranked[0], f"mean {measures.measure(MAIN).title} {means[ranked[0]]}"
         question = f"Which method is best on split {split}?"
         if best == self.baseline or self.baseline not in means:
             second = f"The next is {ranked[1]} with {means[ranked[1]]}."

@@ -94,7 +94,7 @@ class Between:
     """Distances between the mutations, and between the variants, of two sets."""
 
     mutations: Measures
-    variants: dict[str, Float[np.ndarray, "n p"]]
+    variants: dict[str, Float[np.ndarray, "n o"]]
 
 
 def between(left: Rows, right: Rows, known: Knowledge) -> Between:

@@ -19,12 +19,16 @@ STAMP = "stamp.json"
 RUN_BY = ("device", "batch_size", "directory")
 """Settings of a language model that say how it is run, and change no result."""
 
-JOINT = ("shared_prior_gp", "fine_tune_together", "likelihood_tune_together")
+JOINT = ("shared_prior_gp", "coregional_gp", "fine_tune_together", "likelihood_tune_together")
 """Entries of METHODS that fit several datasets at once; a test holds it against the classes."""
 
 
 AMONG_OTHERS = ("family_out",)
 """Schemes that must know the wild types of a study's other datasets; a test holds it against the classes."""
+
+
+SEARCHED = ("datasets", "splits", "methods", "leaks", "seed")
+"""What of a configuration decides where leaks are looked for."""
 
 
 def is_among_others(config: Config, split: str) -> bool:
@@ -41,6 +45,12 @@ def splits_of(config: Config, label: str) -> list[str]:
     """The splits that a method is asked about: all of them unless its entry names some."""
     chosen: Sequence[str] = (config["methods"][label] or {}).get("splits", list(config["splits"]))
     return list(chosen)
+
+
+def asked_splits(config: Config) -> list[str]:
+    """The splits that some method is asked about, in the order of the study."""
+    asked = {split for label in config["methods"] for split in splits_of(config, label)}
+    return [split for split in config["splits"] if split in asked]
 
 
 def settings_of(config: Config, label: str) -> dict[str, Any]:

@@ -1,109 +1,31 @@
-"""How good predictions are: rank, error and calibration metrics with bootstrap intervals over variants; their CSV.
+"""How good predictions are: every metric of every fold and of all together, with bootstrap intervals; their CSV.
 
-Every metric is a pure function of measured fitness `y`, predicted `mean` and the standard deviation `std` of a new
-measurement, over the last axis: leading axes are bootstrap resamples. Where a metric is undefined (the correlation of a
-constant, anything relative to the spread of a constant `y`, calibration without `std`) it is NaN. `ndcg` and
-`top_recall` take larger values for better ones; `evaluate` turns the signs where lower is better.
+The metrics themselves stand in `agreement` and `calibration`, as pure functions of measured fitness `y`, predicted
+`mean` and the standard deviation `std` of a new measurement.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy import stats
 
+from multimep import agreement, calibration, noise_ceiling
+from multimep.agreement import Scores, Values
 from multimep.dataset import Dataset, numbers, read_table, write_whole
 from multimep.predictions import Predictions
 
-TOP = 0.1  # the best tenth, as in ProteinGym
 LEVEL = 0.95
 CHUNK = 200_000  # resampled values held at once: 1.6 MB per array stay in the processor's cache
 COLUMNS = ("dataset", "split", "method", "fold", "aggregation", "metric", "value", "low", "high", "n")
 
 
 class MetricsError(ValueError):
-    """A file that is no table of metrics; the message names it."""
-
-
-Values = Float[np.ndarray, "*resamples n"]
-Scores = Float[np.ndarray, "*resamples"]
-
-
-def r2(y: Values, mean: Values, std: Values) -> Scores:
-    """Explained share of the variance, 1 at best; NaN for a constant y."""
-    # R2 = 1 - sum (y - m)^2 / sum (y - ybar)^2
-    spread = ((y - y.mean(axis=-1, keepdims=True)) ** 2).sum(axis=-1)
-    return _ratio(spread - ((y - mean) ** 2).sum(axis=-1), np.where(_constant(y), 0, spread))
-
-
-def rmse(y: Values, mean: Values, std: Values) -> Scores:
-    """Root of the mean squared error, in the unit of y."""
-    return np.asarray(np.sqrt(((y - mean) ** 2).mean(axis=-1)))
-
-
-def mae(y: Values, mean: Values, std: Values) -> Scores:
-    """Mean absolute error, in the unit of y."""
-    return np.asarray(np.abs(y - mean).mean(axis=-1))
-
-
-def pearson(y: Values, mean: Values, std: Values) -> Scores:
-    """Linear correlation, -1 to 1; NaN where either side is constant."""
-    a, b = (x - x.mean(axis=-1, keepdims=True) for x in (y, mean))
-    # r = sum a b / sqrt(sum a^2 sum b^2), a and b centred
-    scale = np.sqrt((a**2).sum(axis=-1)) * np.sqrt((b**2).sum(axis=-1))
-    return _ratio((a * b).sum(axis=-1), np.where(_constant(y) | _constant(mean), 0, scale))
-
-
-def spearman(y: Values, mean: Values, std: Values) -> Scores:
-    """Correlation of the ranks, ties having their mean rank; NaN where either side is constant."""
-    (y_first, y_last), (first, last) = _rank_ends(y), _rank_ends(mean)
-    return pearson((y_first + y_last) / 2, (first + last) / 2, std)
-
-
-def ndcg(y: Values, mean: Values, std: Values) -> Scores:
-    """Normalised discounted cumulative gain of the predicted top tenth, 0 to 1; NaN for a constant y.
-
-    As in ProteinGym the gains are y scaled to 0..1 and k = floor(n / 10), here at least 1. Tied predictions count with
-    the mean over all orders of the tie.
-    """
-    k = top_count(y.shape[-1])
-    low = y.min(axis=-1, keepdims=True)
-    gains = _ratio(y - low, y.max(axis=-1, keepdims=True) - low)
-    # D_r = 1 / log2(r + 1) for rank r <= k, else 0;  NDCG = sum_i g_i E[D_rank(i)] / sum_{r <= k} g_(r) D_r
-    discounts = np.where(np.arange(1, y.shape[-1] + 1) <= k, 1 / np.log2(np.arange(2, y.shape[-1] + 2)), 0.0)
-    ideal = (np.sort(gains, axis=-1)[..., ::-1] * discounts).sum(axis=-1)
-    return _ratio((gains * _expected(mean, discounts)).sum(axis=-1), ideal)
-
-
-def top_recall(y: Values, mean: Values, std: Values) -> Scores:
-    """Share of the predicted top tenth that belongs to the measured top tenth, 0 to 1; NaN for a constant y.
-
-    Both have k = floor(n / 10) members, at least 1; measured values that tie with the k-th all count as top, tied
-    predictions count with the mean over all orders of the tie.
-    """
-    k = top_count(y.shape[-1])
-    relevant = y >= np.sort(y, axis=-1)[..., [-k]]
-    chosen = _expected(mean, (np.arange(y.shape[-1]) < k).astype(np.float64))
-    return np.where(_constant(y), np.nan, (relevant * chosen).sum(axis=-1) / k)
-
-
-def coverage(y: Values, mean: Values, std: Values, level: float) -> Scores:
-    """Share of measurements inside the central `level` interval of N(mean, std^2); NaN without std."""
-    # |y - m| <= Phi^-1((1 + level) / 2) s
-    inside = np.abs(y - mean) <= stats.norm.ppf((1 + level) / 2) * std
-    return np.where(np.isnan(std).any(axis=-1), np.nan, inside.mean(axis=-1))
-
-
-def nll(y: Values, mean: Values, std: Values) -> Scores:
-    """Mean negative log likelihood of y under N(mean, std^2), in nats; NaN without std."""
-    # -log N(y; m, s^2) = ((y - m) / s)^2 / 2 + log s + log(2 pi) / 2
-    return np.asarray((((y - mean) / std) ** 2 / 2 + np.log(std) + np.log(2 * np.pi) / 2).mean(axis=-1))
+    """A file that is no table of metrics, or predictions that are not of the split given with them."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +39,8 @@ class Metric:
         higher_is_better: None where the best value is neither the largest nor the smallest (coverage).
         needs_std: NaN for methods that give no uncertainty.
         seeks_best: about the best variants, so the direction of the dataset matters.
+        standardised: of y and mean on the scale of each fold's teaching rows (mean 0, standard deviation 1).
+        within: of all folds together it is the mean over the folds.
     """
 
     function: Callable[[Values, Values, Values], Scores]
@@ -125,43 +49,66 @@ class Metric:
     unit: str = ""
     needs_std: bool = False
     seeks_best: bool = False
+    standardised: bool = False
+    within: bool = False
 
 
 METRICS: Mapping[str, Metric] = {
-    "spearman": Metric(spearman, "Spearman"),
-    "pearson": Metric(pearson, "Pearson"),
-    "r2": Metric(r2, "R2"),
-    "rmse": Metric(rmse, "RMSE", False, "fitness"),
-    "mae": Metric(mae, "MAE", False, "fitness"),
-    "ndcg": Metric(ndcg, "NDCG of the top 10 %", seeks_best=True),
-    "top_recall": Metric(top_recall, "top-10 % recall", seeks_best=True),
+    "spearman": Metric(agreement.spearman, "Spearman"),
+    "spearman_official": Metric(agreement.spearman, "Spearman, ProteinGym's way", standardised=True),
+    "spearman_within": Metric(agreement.spearman, "Spearman within folds", within=True),
+    "pearson": Metric(agreement.pearson, "Pearson"),
+    "r2": Metric(agreement.r2, "R2"),
+    "rmse": Metric(agreement.rmse, "RMSE", False, "fitness"),
+    "mae": Metric(agreement.mae, "MAE", False, "fitness"),
+    "mse_standardised": Metric(agreement.mse, "standardised MSE", False, standardised=True),
+    "ndcg": Metric(agreement.ndcg, "NDCG of the top 10 %", seeks_best=True),
+    "top_recall": Metric(agreement.top_recall, "top-10 % recall", seeks_best=True),
     **{
         f"coverage_{percent}": Metric(
-            partial(coverage, level=percent / 100), f"coverage of the {percent} % interval", None, needs_std=True
+            partial(calibration.coverage, level=percent / 100),
+            f"coverage of the {percent} % interval",
+            None,
+            needs_std=True,
         )
-        for percent in (50, 80, 95)
+        for percent in (50, 80, 90, 95)
     },
-    "nll": Metric(nll, "negative log likelihood", False, "nats", needs_std=True),
+    "width_95": Metric(
+        partial(calibration.width, level=0.95), "width of the 95 % interval", None, "fitness", needs_std=True
+    ),
+    "ece": Metric(calibration.ece, "calibration error of intervals (ECE)", False, needs_std=True),
+    "ence": Metric(calibration.ence, "normalised calibration error (ENCE)", False, needs_std=True),
+    "chi_square": Metric(calibration.chi_square, "chi-square per degree of freedom", None, needs_std=True),
+    "nll": Metric(calibration.nll, "negative log likelihood", False, "nats", needs_std=True),
+    "crps": Metric(calibration.crps, "CRPS", False, "fitness", needs_std=True),
+    "error_spearman": Metric(calibration.error_spearman, "Spearman of error and std", needs_std=True),
 }
 
-
-def top_count(n: int) -> int:
-    """k, the size of the top tenth of n variants: floor(n / 10), at least 1."""
-    return max(1, int(TOP * n + 1e-9))
+CEILING = "ceiling_"
+"""Prefix of the rows that say what a perfect prediction would reach: of `spearman`, `pearson`, `r2`."""
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """Measured and predicted fitness of the same variants, in the order of their texts."""
+    """Measured and predicted fitness of the same variants, in the order of their texts.
+
+    Attributes:
+        own: measured and predicted fitness on the scale of the rows that taught, NaN where these are not known.
+    """
 
     mutants: tuple[str, ...]
     y: Float[np.ndarray, "n"]
     mean: Float[np.ndarray, "n"]
     std: Float[np.ndarray, "n"]
+    own: Float[np.ndarray, "2 n"]
 
 
 def evaluate(
-    dataset: Dataset, predictions_by_fold: Mapping[str, Predictions], bootstrap: int = 500, seed: int = 0
+    dataset: Dataset,
+    predictions_by_fold: Mapping[str, Predictions],
+    bootstrap: int = 500,
+    seed: int = 0,
+    teaching: Mapping[str, Sequence[str]] | None = None,
 ) -> pd.DataFrame:
     """Every metric of every fold and of all folds together: fold, aggregation, metric, value, low, high, n.
 
@@ -171,8 +118,13 @@ def evaluate(
     `bootstrap` seeded resamples of the variants, the same for folds that ask the same variants; NaN for bootstrap = 0.
     500 give an end of the interval to about 3 % of its width; they see the variants asked, not another training
     set. Joined by mutant text; a mutant that the dataset does not have raises DatasetError.
+
+    `teaching`: the mutants that taught in each fold; without them what needs them is NaN. Raises MetricsError for a
+    fold that is not there and for variants that taught and are asked. Where the dataset knows the errors of its
+    measurements, rows `ceiling_spearman`, `ceiling_pearson` and `ceiling_r2` of the fold "all" say what a perfect
+    prediction would reach on the variants asked (see noise_ceiling).
     """
-    folds = {name: _join(dataset, found) for name, found in predictions_by_fold.items()}
+    folds = {name: _join(dataset, found, _taught(name, found, teaching)) for name, found in predictions_by_fold.items()}
     sign = 1.0 if dataset.higher_is_better else -1.0
     samples = {
         name: _scores(asked, _resamples(dataset.name, asked.mutants, bootstrap, seed), sign)
@@ -183,10 +135,33 @@ def evaluate(
     if distinct == sum(len(asked.mutants) for asked in folds.values()):
         everything = _pool(list(folds.values()))
         resamples = _resamples(dataset.name, everything.mutants, bootstrap, seed)
-        tables.append(_table("all", "pooled", _scores(everything, resamples, sign), distinct))
+        pooled = _scores(everything, resamples, sign)
+        within = [metric.within for metric in METRICS.values()]
+        pooled[:, within] = np.mean(list(samples.values()), axis=0)[:, within]
+        tables.append(_table("all", "pooled", pooled, distinct))
     else:
         tables.append(_table("all", "mean", np.mean(list(samples.values()), axis=0), distinct))
-    return pd.concat(tables, ignore_index=True)
+    asked = dataset.select(sorted({mutant for fold in folds.values() for mutant in fold.mutants}))
+    return pd.concat([*tables, *_ceilings(asked, str(tables[-1]["aggregation"].iloc[0]), seed)], ignore_index=True)
+
+
+def _taught(fold: str, found: Predictions, teaching: Mapping[str, Sequence[str]] | None) -> Sequence[str]:
+    if teaching is None:
+        return ()
+    if fold not in teaching:
+        raise MetricsError(f"fold {fold!r} is predicted, and not in the split ({', '.join(list(teaching)[:5])}, ...)")
+    both = sorted(set(teaching[fold]) & set(found.mutants))
+    if both:
+        raise MetricsError(f"fold {fold!r}: taught and asked: {', '.join(both[:5])}; predictions of another split?")
+    return teaching[fold]
+
+
+def _ceilings(asked: Dataset, aggregation: str, seed: int) -> Iterator[pd.DataFrame]:
+    found = noise_ceiling.ceiling(asked, seed)
+    if found is not None:
+        rows = {f"{CEILING}{name}": value for name, value in vars(found).items()}
+        columns = {"metric": list(rows), "value": list(rows.values()), "low": np.nan, "high": np.nan}
+        yield pd.DataFrame({"fold": "all", "aggregation": aggregation, **columns, "n": len(asked)})
 
 
 def write(dataset: str, parts: Mapping[tuple[str, str], pd.DataFrame], path: Path) -> None:
@@ -202,17 +177,27 @@ def read(path: Path) -> pd.DataFrame:
     return table.assign(**{name: numbers(table, name, path, MetricsError) for name in ("value", "low", "high", "n")})
 
 
-def _join(dataset: Dataset, found: Predictions) -> _Asked:
+def _join(dataset: Dataset, found: Predictions, taught: Sequence[str]) -> _Asked:
     mutants = tuple(sorted(found.mutants))
-    ordered = found.select(mutants)
-    return _Asked(mutants, dataset.select(mutants).fitness, ordered.mean, ordered.noisy_std)
+    ordered, y = found.select(mutants), dataset.select(mutants).fitness
+    both = np.stack([y, ordered.mean])
+    return _Asked(mutants, y, ordered.mean, ordered.noisy_std, _standardised(both, dataset.select(taught).fitness))
+
+
+def _standardised(values: Float[np.ndarray, "2 n"], taught: Float[np.ndarray, "t"]) -> Float[np.ndarray, "2 n"]:
+    """In units of the rows that taught; NaN where these have no spread."""
+    if len(taught) < 2 or agreement.constant(taught):
+        return np.full_like(values, np.nan)
+    # z = (y - mean of the teaching rows) / their standard deviation, with n - 1 as ProteinGym's
+    return np.asarray((values - taught.mean()) / taught.std(ddof=1))
 
 
 def _pool(parts: list[_Asked]) -> _Asked:
     mutants = tuple(mutant for part in parts for mutant in part.mutants)
     order = np.array(sorted(range(len(mutants)), key=mutants.__getitem__), dtype=np.int64)
-    y, mean, std = (np.concatenate([getattr(part, name) for part in parts])[order] for name in ("y", "mean", "std"))
-    return _Asked(tuple(mutants[row] for row in order), y, mean, std)
+    names = ("y", "mean", "std", "own")
+    columns = (np.concatenate([getattr(part, name) for part in parts], axis=-1)[..., order] for name in names)
+    return _Asked(tuple(mutants[row] for row in order), *columns)
 
 
 def _resamples(name: str, mutants: tuple[str, ...], count: int, seed: int) -> Int[np.ndarray, "b n"]:
@@ -227,10 +212,19 @@ def _scores(asked: _Asked, resamples: Int[np.ndarray, "b n"], sign: float) -> Fl
     rows = max(1, CHUNK // len(asked.mutants))
     parts = []
     for start in range(0, len(resamples), rows):
-        y, mean, std = (values[resamples[start : start + rows]] for values in (asked.y, asked.mean, asked.std))
-        signed = {True: (sign * y, sign * mean, std), False: (y, mean, std)}
-        parts.append(np.stack([metric.function(*signed[metric.seeks_best]) for metric in METRICS.values()], axis=-1))
+        drawn = resamples[start : start + rows]
+        y, mean, std = (values[drawn] for values in (asked.y, asked.mean, asked.std))
+        parts.append(np.stack([_score(one, y, mean, std, asked.own[:, drawn], sign) for one in METRICS.values()], -1))
     return np.concatenate(parts)
+
+
+def _score(metric: Metric, y: Values, mean: Values, std: Values, own: np.ndarray, sign: float) -> Scores:
+    if metric.standardised:
+        unknown = np.isnan(own).any(axis=(0, -1))
+        return np.where(unknown, np.nan, metric.function(own[0], own[1], std))
+    if metric.seeks_best:
+        return metric.function(sign * y, sign * mean, std)
+    return metric.function(y, mean, std)
 
 
 def _table(fold: str, aggregation: str, scores: Float[np.ndarray, "b metrics"], n: int) -> pd.DataFrame:
@@ -247,35 +241,3 @@ def _interval(scores: Float[np.ndarray, "b metrics"]) -> Float[np.ndarray, "2 me
         if len(defined):
             ends[:, column] = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return ends
-
-
-def _expected(mean: Values, weights: Float[np.ndarray, "n"]) -> Values:
-    """What each variant gets when rank r by descending `mean` gets weights[r - 1], ties sharing their ranks' sum."""
-    first, last = _rank_ends(-mean)
-    # (W_last - W_(first - 1)) / (last - first + 1), W the running sum of the weights
-    running = np.concatenate([[0.0], np.cumsum(weights)])
-    return np.asarray((running[last] - running[first - 1]) / (last - first + 1))
-
-
-def _rank_ends(values: Values) -> tuple[np.ndarray, np.ndarray]:
-    """The first and the last rank, from 1, that the tie of each value fills in ascending order."""
-    order, place = np.argsort(values, axis=-1), np.arange(values.shape[-1])
-    ordered = np.take_along_axis(values, order, axis=-1)
-    rises, edge = ordered[..., 1:] != ordered[..., :-1], np.ones((*values.shape[:-1], 1), dtype=bool)
-    starts, stops = np.concatenate([edge, rises], axis=-1), np.concatenate([rises, edge], axis=-1)
-    first, last = np.empty_like(order), np.empty_like(order)
-    np.put_along_axis(first, order, np.maximum.accumulate(np.where(starts, place, 0), axis=-1), axis=-1)
-    upwards = np.where(stops, place, len(place))[..., ::-1]
-    np.put_along_axis(last, order, np.minimum.accumulate(upwards, axis=-1)[..., ::-1], axis=-1)
-    return first + 1, last + 1
-
-
-def _constant(values: Values) -> np.ndarray:
-    return np.asarray(values.max(axis=-1) == values.min(axis=-1))
-
-
-def _ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> np.ndarray:
-    """The quotient, NaN where `below` is 0."""
-    out = np.full(np.broadcast(above, below).shape, np.nan)
-    np.divide(above, below, out=out, where=np.asarray(below) != 0)
-    return out

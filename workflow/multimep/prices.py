@@ -183,6 +183,11 @@ def _shared_prior_gp(work: Work) -> float:
     return 2 * _site_gp(replace(work, settings={"selection_rows": 300, **work.settings}))
 
 
+def _coregional_gp(work: Work) -> float:
+    # two assays of one protein are one matrix of both: eight times the operations for twice the rows
+    return 4 * _site_gp(replace(work, settings={"selection_rows": 300, **work.settings}))
+
+
 def _transmep(work: Work) -> float:
     # for each length scale a decomposition of 10 n^3, and for each holdout and noise small solves: at a thirtieth of
     # the rate of matrix products
@@ -246,7 +251,7 @@ def uses_gpu(method: str, settings: Mapping[str, Any]) -> bool:
 
 def _evaluation(work: Work) -> float:
     # every metric of every resample and prediction sorts the rows once or twice
-    return 2e3 * int(work.settings.get("tables", 1)) * (int(work.settings.get("bootstrap", 500)) + 1) * work.asked
+    return 4e3 * int(work.settings.get("tables", 1)) * (int(work.settings.get("bootstrap", 500)) + 1) * work.asked
 
 
 PRICES: Mapping[str, Price] = {
@@ -259,6 +264,7 @@ PRICES: Mapping[str, Price] = {
     "site_gp": Price(_site_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "epistasis_gp": Price(_epistasis_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "shared_prior_gp": Price(_shared_prior_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
+    "coregional_gp": Price(_coregional_gp, lambda work: 400.0 * work.largest * max(work.largest, 1024) / MIB),
     "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),
     "embedding_gp": Price(_gaussian_process, _gaussian_process_memory),
     "transmep": Price(_transmep, _transmep_memory),
@@ -267,6 +273,9 @@ PRICES: Mapping[str, Price] = {
     "likelihood_tune": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
     "likelihood_tune_together": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
     "recalibrated": nested({"site_gp": None}),
+    "stack": nested({"one_hot_ridge": None, "site_gp": None}),
     "evaluate": Price(_evaluation, lambda work: 0.02 * work.asked),
+    # small fits that depend on the methods, not on the data; sequences of all datasets in memory
+    "leaks": Price(lambda work: 3e12 + 1e6 * work.asked, lambda work: 200 + 0.02 * work.asked),
     "report": Price(_evaluation, lambda work: 0.01 * work.asked * int(work.settings.get("tables", 1))),
 }

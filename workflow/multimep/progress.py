@@ -102,6 +102,7 @@ def expected(config: Config) -> dict[str, list[str]]:
         "split": [f"splits/{split}/{name}.csv" for split in splits for name in names],
         **predictions,
         "evaluate": [f"metrics/{name}.csv" for name in names],
+        "leaks": ["leaks.json"],
         "report": ["report.html"],
     }
 

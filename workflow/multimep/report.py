@@ -5,20 +5,23 @@ everything, and by the pen of the figures.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from multimep import curve_panels, figures, null_gate, tables, usage_table
+from multimep import curve_panels, figures, measures, null_gate, tables, usage_table
 from multimep.dataset import Record, write_whole
 from multimep.drawing import Interval, decimal, soft
 from multimep.findings import MAIN, SHOWN, Findings, Provenance, Verdict
+from multimep.leaks import Finding
 
 SECTIONS = {
     "verdicts": "Verdicts",
     "warnings": "Warnings",
+    "leaks": "Leaks",
     "accuracy": "Methods by dataset",
     "curves": "Learning curves",
     "scatter": "Predictions",
@@ -28,7 +31,7 @@ SECTIONS = {
     "reading": "How to read",
 }
 FEW_WARNINGS = 6  # shown at once, the others on a click
-NOMINAL = {"coverage_50": 0.5, "coverage_80": 0.8, "coverage_95": 0.95}
+NOMINAL = {f"coverage_{percent}": percent / 100 for percent in (50, 80, 90, 95)}
 CALIBRATION = (
     "Across: what the predicted 50, 80 and 95 % intervals claim; up: the share of measurements that lie inside them. "
     "Faint: one dataset; strong: the mean. On the dashed line a method is as sure as it should be; below it, too sure."
@@ -68,11 +71,28 @@ def write(findings: Findings, path: Path) -> None:
     write_whole(path, render(findings))
 
 
+def _choices(shown: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+    """The metrics of the tables in two groups: those that a reader meets first, and the rest."""
+    named = [
+        (metric in measures.PRIMARY, {"name": metric, "title": measures.measure(metric).title}) for metric in shown
+    ]
+    return {
+        "First to look at": [one for first, one in named if first],
+        "More": [one for first, one in named if not first],
+    }
+
+
 def _views(findings: Findings) -> dict[str, object]:
     score_tables = [
-        tables.score_table(chosen, findings.methods, findings.gate(split, metric), findings.kin)
+        tables.score_table(
+            chosen,
+            findings.methods,
+            findings.gate(split, metric),
+            findings.kin,
+            tables.ceilings(findings.scores, split, metric),
+        )
         for split in findings.splits
-        for metric in tables.MEASURES
+        for metric in sorted(measures.MEASURES, key=lambda metric: metric not in measures.PRIMARY)
         if (chosen := tables.choose(findings.scores, split, metric))["value"].notna().any()
     ]
     shown = list(dict.fromkeys(table.metric for table in score_tables))
@@ -81,8 +101,10 @@ def _views(findings: Findings) -> dict[str, object]:
         "few": FEW_WARNINGS,
         "simulated": _simulated(findings.records),
         "verdicts": _verdicts(findings.verdicts),
+        "leaks": [one for one in findings.leaks if one.severity != "passed"],
+        "passed": _passed(findings.leaks),
         "tables": score_tables,
-        "metrics": [{"name": metric, "title": tables.measure(metric).title} for metric in shown],
+        "metrics": _choices(shown),
         "splits": findings.splits,
         "constant": null_gate.CONSTANT,
         "dot_plots": [_dot_plot(findings, split) for split in findings.splits],
@@ -96,8 +118,13 @@ def _views(findings: Findings) -> dict[str, object]:
         "usage": usage_table.usage_table(findings.account),
         "definitions": READING
         | _other_scale(findings)
-        | {tables.measure(metric).title: tables.measure(metric).definition for metric in shown},
+        | {measures.measure(metric).title: measures.measure(metric).definition for metric in shown},
     }
+
+
+def _passed(found: Sequence[Finding]) -> dict[str, int]:
+    """Each check with the number of times that it found nothing."""
+    return Counter(one.check for one in found if one.severity == "passed")
 
 
 def _scope(findings: Findings) -> str:
@@ -148,7 +175,7 @@ def _dot_plot(findings: Findings, split: str) -> dict[str, object]:
         figures.Row(
             name, findings.methods.index(name), mean, {d: cell.value for (m, d), cell in cells.items() if m == name}
         )
-        for name, mean in sorted(means.items(), key=lambda item: -tables.goodness(MAIN, item[1].value))
+        for name, mean in sorted(means.items(), key=lambda item: -measures.goodness(MAIN, item[1].value))
     ]
     reference = means.get(findings.baseline, Interval(math.nan)).value
     dashed = f"dashed: {findings.baseline}"
@@ -161,7 +188,7 @@ def _dot_plot(findings: Findings, split: str) -> dict[str, object]:
 
 
 def _title() -> str:
-    return tables.measure(MAIN).title
+    return measures.measure(MAIN).title
 
 
 def _scatter(findings: Findings) -> dict[str, object] | None:

@@ -15,6 +15,7 @@ import yaml
 from multimep import nesting, paths
 from multimep.cluster import Cluster
 from multimep.comparisons import MARGIN
+from multimep.controls import LeakSearch
 from multimep.methods import METHODS, Method, nested
 from multimep.questions import Question
 from multimep.schemes import SCHEMES, Scheme
@@ -85,6 +86,7 @@ class Study:
         question: what the study asks, in a sentence or two, for the head of the report.
         language_model: which one.
         evaluation: bootstrap and margin.
+        leaks: which methods the search for leaks runs, and on how much.
         comparisons: which methods are held against each other, by their labels; the standard questions of which the
             study has both methods if not given.
         seed: everything random follows from it.
@@ -101,6 +103,7 @@ class Study:
     question: str = ""
     language_model: LanguageModelSettings = field(default_factory=LanguageModelSettings)
     evaluation: Evaluation = field(default_factory=Evaluation)
+    leaks: LeakSearch = field(default_factory=LeakSearch)
     comparisons: tuple[Question, ...] | None = None
     seed: int = 0
     mirror: str | None = None
@@ -170,6 +173,9 @@ def study(values: Mapping[str, Any]) -> Study:
         if unknown:
             raise SettingsError(f"config.methods.{label}.splits: no split {', '.join(sorted(unknown))} in this study")
         method(chosen.pop("method", label), chosen, f"config.methods.{label}")
+    strangers = sorted(set(found.leaks.methods or ()) - set(found.methods))
+    if strangers:
+        raise SettingsError(f"config.leaks.methods: no method {', '.join(strangers)} in this study")
     _check_comparisons(found)
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from multimep import accounting, embeddings, findings, null_gate, questions, report, settings
+from multimep import accounting, embeddings, findings, leaks, null_gate, questions, report, settings
 from multimep.findings import Provenance
 from multimep.settings import Study
 
@@ -43,6 +43,7 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
         nulls=null_gate.nulls(known),
         lacking=null_gate.missing(known),
         margin=study.evaluation.margin,
+        leaks=leaks.read(results / "leaks.json"),
     )
     report.write(told, output)
 

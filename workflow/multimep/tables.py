@@ -8,52 +8,11 @@ import pandas as pd
 
 from multimep.comparisons import NO_KIN, Kin, mean_over_families
 from multimep.drawing import Interval, colour, decimal, signed
+from multimep.measures import SCALE_FREE, Measure, measure
+from multimep.metrics import CEILING
 from multimep.null_gate import Hurdle
 
 AGGREGATIONS = ("pooled", "mean", "fold")
-SCALE_FREE = frozenset({"spearman", "pearson", "ndcg", "top_recall"})  # what has a meaning on any scale
-
-
-@dataclass(frozen=True)
-class Measure:
-    """How a metric is read: its name for people, one line of definition, and where its best value lies.
-
-    Attributes:
-        best: the value that a perfect prediction has (inf, -inf: the larger, the smaller the better).
-    """
-
-    title: str
-    definition: str
-    best: float
-
-    def goodness(self, value: float) -> float:
-        """A number that grows with the quality of `value`: -|value - best|, or the value itself where best is far."""
-        if math.isfinite(self.best):
-            return -abs(value - self.best)
-        return value if self.best > 0 else -value
-
-
-MEASURES: Mapping[str, Measure] = {
-    "spearman": Measure(
-        "Spearman correlation", "do the ranks agree: 1 where the order is right, 0 by chance", math.inf
-    ),
-    "pearson": Measure("Pearson correlation", "do predicted and measured fitness lie on one line", math.inf),
-    "r2": Measure(
-        "R\u00b2", "explained share of the variance; 0 for predicting the mean, negative where worse", math.inf
-    ),
-    "rmse": Measure("RMSE", "root of the mean squared error, in the unit of the dataset; smaller is better", -math.inf),
-    "mae": Measure("MAE", "mean absolute error, in the unit of the dataset; smaller is better", -math.inf),
-    "ndcg": Measure("NDCG", "are the best measured mutants on top of the predicted list; 1 is perfect", math.inf),
-    "top_recall": Measure(
-        "Top-10 % recall",
-        "share of the measured best tenth that is in the predicted best tenth; 0.1 by chance",
-        math.inf,
-    ),
-    "coverage_50": Measure("Coverage of 50 %", "share of measurements inside the 50 % interval; 0.5 is right", 0.5),
-    "coverage_80": Measure("Coverage of 80 %", "share of measurements inside the 80 % interval; 0.8 is right", 0.8),
-    "coverage_95": Measure("Coverage of 95 %", "share of measurements inside the 95 % interval; 0.95 is right", 0.95),
-    "nll": Measure("NLL", "negative log likelihood per measurement under the prediction; smaller is better", -math.inf),
-}
 
 
 @dataclass(frozen=True)
@@ -84,7 +43,11 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Methods x datasets for one metric on one split."""
+    """Methods x datasets for one metric on one split.
+
+    Attributes:
+        ceiling: what a perfect prediction would reach on each dataset; empty where no source tells its noise.
+    """
 
     title: str
     note: str
@@ -93,11 +56,7 @@ class ScoreTable:
     datasets: tuple[str, ...]
     nulls: tuple[str, ...]
     rows: tuple[ScoreRow, ...]
-
-
-def measure(metric: str) -> Measure:
-    """How to read a metric; one that this page does not know is shown under its own name, larger taken as better."""
-    return MEASURES.get(metric, Measure(metric, "", math.inf))
+    ceiling: tuple[Cell, ...] = ()
 
 
 def scores(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -115,11 +74,6 @@ def comparable(table: pd.DataFrame, unscaled: Collection[str]) -> pd.DataFrame:
 def choose(table: pd.DataFrame, split: str, metric: str) -> pd.DataFrame:
     """The rows of one split and metric of `scores`."""
     return table[(table["split"] == split) & (table["metric"] == metric)]
-
-
-def goodness(metric: str, value: float) -> float:
-    """How good `value` is of `metric`; below every number for NaN."""
-    return measure(metric).goodness(value) if math.isfinite(value) else -math.inf
 
 
 def over_families(values: Mapping[str, float], kin: Kin = NO_KIN) -> Interval:
@@ -141,15 +95,28 @@ def means(cells: Mapping[tuple[str, str], Interval], kin: Kin = NO_KIN) -> dict[
     return {method: over_families(values, kin) for method, values in by_method.items()}
 
 
+def ceilings(table: pd.DataFrame, split: str, metric: str) -> dict[str, float]:
+    """Dataset -> what a perfect prediction would score, as the measurements have errors; where that is known."""
+    found = choose(table, split, CEILING + metric).drop_duplicates("dataset")
+    return dict(zip(map(str, found["dataset"]), map(float, found["value"]), strict=True))
+
+
+def _ceiling(names: Sequence[str], top: Mapping[str, float]) -> tuple[Cell, ...]:
+    tooltip = "expected of a perfect prediction, as the replicates differ"
+    cells = [Cell(decimal(top[name]), f"{name}: {tooltip}", top[name]) if name in top else MISSING for name in names]
+    return tuple(cells) if top else ()
+
+
 def score_table(
     chosen: pd.DataFrame,
     methods: Sequence[str],
     gate: Mapping[str, Mapping[str, Hurdle]] | None = None,
     kin: Kin = NO_KIN,
+    top: Mapping[str, float] | None = None,
 ) -> ScoreTable:
     """The table of `chosen` (rows of one metric and split of `scores`); `methods` gives the order and the colours.
 
-    `gate` holds each method against the nulls: null -> method -> hurdle.
+    `gate` holds each method against the nulls: null -> method -> hurdle. `top`: dataset -> noise ceiling.
     """
     split, metric = str(chosen["split"].iloc[0]), str(chosen["metric"].iloc[0])
     cells, how, gate = grid(chosen), measure(metric), gate or {}
@@ -162,7 +129,8 @@ def score_table(
         for place, method in enumerate(methods)
         if method in mean
     )  # fmt: skip
-    return ScoreTable(f"{how.title}, split {split}", how.definition, metric, split, names, tuple(gate), rows)
+    title, ceiling = f"{how.title}, split {split}", _ceiling(names, top or {})
+    return ScoreTable(title, how.definition, metric, split, names, tuple(gate), rows, ceiling)
 
 
 def _column(how: Measure, column: Mapping[str, Interval], name: str, *, tinted: bool = True) -> dict[str, Cell]:

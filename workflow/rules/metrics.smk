@@ -4,6 +4,10 @@ rule evaluate:
         table="<results>/datasets/{dataset}.csv",
         records="<results>/datasets/{dataset}.json",
         predictions=lambda wildcards: predictions(wildcards.dataset),
+        splits=expand(
+            "<results>/splits/{split}/{{dataset}}.csv",
+            split=layout.asked_splits(config),
+        ),
     output:
         "<results>/metrics/{dataset}.csv",
     log:
@@ -19,5 +23,6 @@ rule evaluate:
         seed=SEED,
         version=VERSION,
     shell:
-        "multimep evaluate {input.table:q} {input.predictions:q} --settings {params.settings:q}"
+        "multimep evaluate {input.table:q} {input.predictions:q}"
+        " $(printf -- '--split %q ' {input.splits:q}) --settings {params.settings:q}"
         " --seed {params.seed:q} --output {output:q} > {log:q} 2>&1"

@@ -4,6 +4,7 @@ rule report:
         metrics=expand("<results>/metrics/{dataset}.csv", dataset=DATASETS),
         predictions=predictions(*DATASETS),
         tables=expand("<results>/datasets/{dataset}.csv", dataset=DATASETS),
+        leaks="<results>/leaks.json",
         records=expand("<results>/datasets/{dataset}.json", dataset=DATASETS),
     output:
         "<results>/report.html",

@@ -45,6 +45,7 @@ METHODS = Table(
         "epistasis_gp": "EpistasisGP",
         "plm_gp": "PlmGP",
         "shared_prior_gp": "SharedPriorGP",
+        "coregional_gp": "CoregionalGP",
         "zero_shot": "ZeroShot",
         "embedding_gp": "EmbeddingGP",
         "transmep": "TransMEP",
@@ -53,6 +54,7 @@ METHODS = Table(
         "likelihood_tune": "LikelihoodTune",
         "likelihood_tune_together": "LikelihoodTuneTogether",
         "recalibrated": "Recalibrated",
+        "stack": "Stack",
     }
 )
 

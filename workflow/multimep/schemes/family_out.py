@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from multimep.dataset import Dataset
 from multimep.families import kin
 from multimep.schemes.draws import generator
-from multimep.schemes.low_n import Sizes, check_curve, curve, drawn
+from multimep.schemes.low_n import Seeds, Sizes, check_curve, curve, drawn
 from multimep.splits import WITHIN, Fold, Split, SplitError, canonical_order
 
 
@@ -21,7 +21,7 @@ class FamilyOut:
     Attributes:
         sizes: 24 and 96, how many of its own variants D teaches; 0 for methods that can do without any, "full" for all
             that is not in the test set.
-        seeds: 2, draws of those variants; 10 or more for a claim.
+        seeds: 2, draws of those variants; 10 or more for a claim; a list gives each size its own number.
         test_fraction: 0.3, shared by all sizes and seeds.
         rows: at most so many variants of each other dataset teach, drawn with the seed; by default all of them.
         identity: proteins of more than this sequence identity, and those linked by a chain of such pairs, are one
@@ -29,7 +29,7 @@ class FamilyOut:
     """
 
     sizes: Sizes = (24, 96)
-    seeds: int = 2
+    seeds: Seeds = 2
     test_fraction: float = 0.3
     rows: int | None = None
     identity: float = 0.3
