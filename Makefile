@@ -26,7 +26,7 @@ test: check shapes
 
 # The rooms of numbers once more, with every shape and type in their signatures checked.
 shapes: $(VENV)/ready
-	MULTIMEP_SHAPES=1 $(BIN)/python -m pytest --quiet tests/test_methods.py tests/test_embeddings.py \
+	MULTIMEP_SHAPES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 tests/test_methods.py tests/test_embeddings.py \
 	  tests/test_language_model.py tests/test_gaussian_process.py tests/test_ridge.py tests/test_splits.py \
 	  tests/test_cross_prediction.py
 

@@ -51,12 +51,21 @@ def prepared(config: dict[str, Any], tmp_path: Path) -> Path:
 
 
 def test_the_files_that_are_counted_are_those_that_snakemake_makes(config: dict[str, Any], tmp_path: Path) -> None:
+    config["splits"]["some"] = {"scheme": "random", "datasets": ["alpha", "gamma"]}
+    for label in config["methods"]:
+        if layout.is_joint(config, label):
+            config["methods"][label]["splits"] = [name for name in config["splits"] if name != "some"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     root = Path(__file__).parents[1]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--directory", str(tmp_path)]
     options = ["--configfile", str(tmp_path / "config.yaml"), "--cores", "1", "--summary"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=True)
     made = {str(Path(path).relative_to("results")) for path in planning.outdated(done.stdout)}
     counted = {path for paths in progress.expected(config).values() for path in paths}
+    assert {path for path in made if path.startswith("splits/some/")} == {
+        "splits/some/alpha.csv",
+        "splits/some/gamma.csv",
+    }
     assert counted == {path for path in made if not path.startswith("datasets/") or path.endswith(".csv")}
 
 

@@ -91,6 +91,7 @@ FAULTS = [
         "config.splits.random: no split scheme 'rndom'; choose scheme from random, modulo",
     ),
     (("splits", "random"), {"folds": 3}, "config.splits.random: says no scheme; choose"),
+    (("splits", "random", "datasets"), ["toys"], "config.splits.random.datasets: no dataset toys in this study"),
     (("methods", "gp", "method"), "gp", "config.methods.gp: no method 'gp'; choose from additive"),
     (("methods", "ridge"), {}, "config.methods.ridge: no method 'ridge'"),
     (
@@ -112,6 +113,16 @@ def test_what_is_wrong_is_refused_with_the_place_where_it_stands(path, value, wo
     with pytest.raises(SettingsError) as error:
         study(changed(*path, to=value))
     assert words in str(error.value)
+
+
+def test_a_split_of_some_datasets_is_for_methods_that_learn_each_alone():
+    values = changed("splits", "doubles", to={"scheme": "mutation_count", "datasets": ["toy"]})
+    assert study(values).splits["doubles"]["datasets"] == ["toy"]
+    values["methods"]["fine_tune_together"] = {"epochs": 3}
+    with pytest.raises(SettingsError, match=r"config\.methods\.fine_tune_together: learns all .* doubles"):
+        study(values)
+    values["methods"]["fine_tune_together"]["splits"] = ["random"]
+    assert study(values)
 
 
 @pytest.mark.parametrize("name", ["study", "datasets", "splits", "methods"])

@@ -114,7 +114,7 @@ def needed(sd: float, difference: float, level: float = LEVEL) -> int:
     return high
 
 
-def _strata(values: Float[np.ndarray, "n"], names: Sequence[str]) -> list[Float[np.ndarray, "m"]]:
+def _strata(values: Float[np.ndarray, "n"], names: Sequence[str]) -> list[Float[np.ndarray, "_"]]:
     of = np.array(names)
     parts = [values[of == name] for name in dict.fromkeys(names)]
     return parts if all(len(part) > 1 for part in parts) else [values]

@@ -36,6 +36,27 @@ def is_among_others(config: Config, split: str) -> bool:
     return (config["splits"][split] or {}).get("scheme") in AMONG_OTHERS
 
 
+def datasets_of(config: Config, split: str) -> list[str]:
+    """The datasets that a split divides: all of them unless its entry names some."""
+    chosen: Sequence[str] = (config["splits"][split] or {}).get("datasets", list(config["datasets"]))
+    return list(chosen)
+
+
+def scheme_of(config: Config, split: str) -> dict[str, Any]:
+    """A split's scheme and settings, without the key that says which datasets it divides."""
+    return {key: value for key, value in (config["splits"][split] or {}).items() if key != "datasets"}
+
+
+def splits(config: Config, datasets: Sequence[str]) -> list[str]:
+    """The split files of these datasets, below results/."""
+    return [
+        f"splits/{split}/{name}.csv"
+        for split in config["splits"]
+        for name in datasets
+        if name in datasets_of(config, split)
+    ]
+
+
 def method_of(config: Config, label: str) -> str:
     """The entry of the METHODS table behind a label of the study."""
     return str((config["methods"][label] or {}).get("method", label))
@@ -47,10 +68,10 @@ def splits_of(config: Config, label: str) -> list[str]:
     return list(chosen)
 
 
-def asked_splits(config: Config) -> list[str]:
-    """The splits that some method is asked about, in the order of the study."""
+def asked_splits(config: Config, dataset: str) -> list[str]:
+    """The splits of a dataset that some method is asked about, in the order of the study."""
     asked = {split for label in config["methods"] for split in splits_of(config, label)}
-    return [split for split in config["splits"] if split in asked]
+    return [split for split in config["splits"] if split in asked and dataset in datasets_of(config, split)]
 
 
 def settings_of(config: Config, label: str) -> dict[str, Any]:
@@ -93,6 +114,7 @@ def predictions(config: Config, datasets: Sequence[str]) -> list[str]:
         for dataset in datasets
         for label in config["methods"]
         for split in splits_of(config, label)
+        if dataset in datasets_of(config, split)
     ]
 
 
@@ -112,8 +134,10 @@ class Job:
 
 
 def jobs(config: Config) -> Iterator[Job]:
-    """Every cross-prediction of the study."""
+    """Every cross-prediction of the study; of a split that divides its whole team."""
     for label in config["methods"]:
         for split in splits_of(config, label):
+            divided = datasets_of(config, split)
             for team, members in teams(config, label).items():
-                yield Job(split, label, team, tuple(members))
+                if set(members) <= set(divided):
+                    yield Job(split, label, team, tuple(members))

@@ -58,7 +58,7 @@ class Lesson:
         return len(self.taught) > 1 and bool(self.targets[self.taught].max() > self.targets[self.taught].min())
 
 
-def dealt(n: int, members: int, fraction: float, random: np.random.Generator) -> list[Int[np.ndarray, " kept"]]:
+def dealt(n: int, members: int, fraction: float, random: np.random.Generator) -> list[Int[np.ndarray, "_"]]:
     """The rows that each member does not learn from.
 
     Several members: equal parts, so that each row is kept by exactly one. One member: a share of the rows, none of

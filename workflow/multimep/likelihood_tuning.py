@@ -151,13 +151,13 @@ def tune(language_model: LanguageModel, train: Sequence[Dataset], settings: Like
     ]
 
 
-def _parts(dataset: Dataset, settings: LikelihoodTuning, seed: int) -> list[Int[np.ndarray, " kept"]]:
+def _parts(dataset: Dataset, settings: LikelihoodTuning, seed: int) -> list[Int[np.ndarray, "_"]]:
     random = generator(seed, f"validation of {dataset.name}")
     return dealt(len(dataset), settings.members, settings.validation_fraction, random)
 
 
 def _tuned(
-    dataset: Dataset, tables: Float[np.ndarray, "members length 20"], kept: Sequence[Int[np.ndarray, " kept"]]
+    dataset: Dataset, tables: Float[np.ndarray, "members length 20"], kept: Sequence[Int[np.ndarray, "_"]]
 ) -> Tuned:
     exchanges = exchanges_of(dataset.variants)
     told = np.stack([scores(torch.from_numpy(table), exchanges).numpy() for table in tables])
@@ -170,7 +170,7 @@ def _tuned(
 def _member(
     language_model: LanguageModel,
     datasets: Sequence[Dataset],
-    kept: Sequence[Int[np.ndarray, " kept"]],
+    kept: Sequence[Int[np.ndarray, "_"]],
     settings: LikelihoodTuning,
     seed: int,
     member: int,

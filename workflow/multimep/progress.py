@@ -86,20 +86,22 @@ class Rest:
 
 def expected(config: Config) -> dict[str, list[str]]:
     """The files of the whole study, below results/, by station; the predictions by method."""
-    names, splits = list(config["datasets"]), list(config["splits"])
+    names = list(config["datasets"])
     predictions = {
         f"predict: {label}": [
-            layout.prediction(split, label, name) for split in layout.splits_of(config, label) for name in names
+            layout.prediction(split, label, name)
+            for split in layout.splits_of(config, label)
+            for name in layout.datasets_of(config, split)
         ]
         for label in config["methods"]
     }
-    left_out = names if any(layout.is_among_others(config, split) for split in splits) else []
+    left_out = names if any(layout.is_among_others(config, split) for split in config["splits"]) else []
     return {
         "dataset": [f"datasets/{name}.csv" for name in names],
         **({"wild_type": [f"wild_types/{name}.json" for name in left_out]} if left_out else {}),
         "checkpoint": ["checkpoint.json"],
         "embed": [f"embeddings/{name}.h5" for name in names],
-        "split": [f"splits/{split}/{name}.csv" for split in splits for name in names],
+        "split": layout.splits(config, names),
         **predictions,
         "evaluate": [f"metrics/{name}.csv" for name in names],
         "leaks": ["leaks.json"],

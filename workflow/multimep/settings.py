@@ -80,7 +80,8 @@ class Study:
     Attributes:
         study: its title.
         datasets: name -> source, group, target and direction.
-        splits: name -> scheme and its settings.
+        splits: name -> scheme and its settings; `datasets` names those that it divides (all if not given; a joint
+            method is asked only about splits of all).
         methods: label -> settings; `method` names the entry of METHODS where the label is another word, `splits` the
             splits that it is asked about (all if not given; fine-tuning thousands of variants takes a GPU).
         question: what the study asks, in a sentence or two, for the head of the report.
@@ -165,14 +166,26 @@ def method(name: str, values: Mapping[str, Any], where: str) -> Method:
 def study(values: Mapping[str, Any]) -> Study:
     """The whole study; raises SettingsError that lists what is wrong anywhere in it."""
     found = build(Study, values, "config")
+    everything = set(found.datasets)
     for name, split in found.splits.items():
-        scheme(split, f"config.splits.{name}")
+        divided = dict(split)
+        unknown = set(divided.pop("datasets", ())) - set(found.datasets)
+        if unknown:
+            raise SettingsError(f"config.splits.{name}.datasets: no dataset {', '.join(sorted(unknown))} in this study")
+        scheme(divided, f"config.splits.{name}")
     for label, settings in found.methods.items():
         chosen = dict(settings or {})
-        unknown = set(chosen.pop("splits", ())) - set(found.splits)
+        asked = list(chosen.pop("splits", found.splits))
+        unknown = set(asked) - set(found.splits)
         if unknown:
             raise SettingsError(f"config.methods.{label}.splits: no split {', '.join(sorted(unknown))} in this study")
-        method(chosen.pop("method", label), chosen, f"config.methods.{label}")
+        joint = method(chosen.pop("method", label), chosen, f"config.methods.{label}").joint
+        partial = [split for split in asked if set(found.splits[split].get("datasets", found.datasets)) != everything]
+        if joint and partial:
+            raise SettingsError(
+                f"config.methods.{label}: learns all datasets at once, and split {partial[0]} has only some of them; "
+                "name the splits of this method, without that one, as in 'splits: [low_n]'"
+            )
     strangers = sorted(set(found.leaks.methods or ()) - set(found.methods))
     if strangers:
         raise SettingsError(f"config.leaks.methods: no method {', '.join(strangers)} in this study")
@@ -201,8 +214,9 @@ def schema() -> dict[str, Any]:
     whole = pydantic.TypeAdapter(Study).json_schema(ref_template="#/$defs/{model}")
     definitions: dict[str, Any] = whole.pop("$defs", {})
     properties = whole["properties"]
+    schemes = [_variant(SCHEMES, name, "scheme", definitions) for name in SCHEMES]
     properties["splits"]["additionalProperties"] = {
-        "oneOf": [_variant(SCHEMES, name, "scheme", definitions) for name in SCHEMES]
+        "oneOf": [{**one, "properties": {**DIVIDED, **one["properties"]}} for one in schemes]
     }
     properties["methods"] = _named_methods(list(METHODS), definitions, ASKED_ON)
     definitions["Inside"] = _named_methods([name for name in METHODS if not METHODS[name].joint], definitions, {})
@@ -212,6 +226,7 @@ def schema() -> dict[str, Any]:
 
 
 ASKED_ON = {"splits": {"type": "array", "items": {"type": "string"}}}
+DIVIDED = {"datasets": {"type": "array", "items": {"type": "string"}}}
 
 
 def _named_methods(names: Sequence[str], definitions: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,10 +38,11 @@ def search(study: Study, config: Config, results: Path) -> list[Finding]:
 def teams(config: Config, data: dict[str, Dataset], results: Path) -> Iterator[Team]:
     """What is learnt together on every split: each dataset alone, and the teams of the joint methods."""
     for split in config["splits"]:
-        folds = {name: splits.read(results / "splits" / split / f"{name}.csv") for name in data}
-        aware = is_group_aware(settings.scheme(config["splits"][split], f"config.splits.{split}"))
-        for name, one in data.items():
-            yield Team(SINGLE, split, [one], [folds[name]], aware)
+        divided = layout.datasets_of(config, split)
+        folds = {name: splits.read(results / "splits" / split / f"{name}.csv") for name in divided}
+        aware = is_group_aware(settings.scheme(layout.scheme_of(config, split), f"config.splits.{split}"))
+        for name in divided:
+            yield Team(SINGLE, split, [data[name]], [folds[name]], aware)
         for job in layout.jobs(config):
             if job.split == split and layout.is_joint(config, job.label):
                 method = settings.method(layout.method_of(config, job.label), layout.settings_of(config, job.label), "")

@@ -25,6 +25,7 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
         for dataset in study.datasets
         for method, chosen in study.methods.items()
         for split in (chosen or {}).get("splits", study.splits)
+        if dataset in study.splits[split].get("datasets", study.datasets)
     }
     found = findings.gather(
         study.study,

@@ -77,9 +77,14 @@ wildcard_constraints:
     method="|".join(config["methods"]),
 
 
-def settings(section, name):
-    """The settings of one dataset or split as JSON: what reruns its jobs and no others."""
-    return json.dumps(config[section][name] or {}, sort_keys=True)
+def dataset_settings(name):
+    """The settings of one dataset as JSON: what reruns its jobs and no others."""
+    return json.dumps(config["datasets"][name] or {}, sort_keys=True)
+
+
+def split_settings(name):
+    """The scheme of one split and its settings as JSON."""
+    return json.dumps(layout.scheme_of(config, name), sort_keys=True)
 
 
 def method_settings(label):

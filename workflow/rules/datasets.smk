@@ -19,7 +19,7 @@ rule dataset:
     conda:
         "../../envs/environment.yaml"
     params:
-        spec=lambda wildcards: settings("datasets", wildcards.dataset),
+        spec=lambda wildcards: dataset_settings(wildcards.dataset),
         version=VERSION,
     shell:
         "multimep dataset {wildcards.dataset:q} --spec {params.spec:q} --output {output.table:q} > {log:q} 2>&1"

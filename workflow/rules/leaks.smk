@@ -3,9 +3,7 @@ rule leaks:
     input:
         tables=expand("<results>/datasets/{dataset}.csv", dataset=DATASETS),
         records=expand("<results>/datasets/{dataset}.json", dataset=DATASETS),
-        splits=expand(
-            "<results>/splits/{split}/{dataset}.csv", split=SPLITS, dataset=DATASETS
-        ),
+        splits=[f"<results>/{path}" for path in layout.splits(config, DATASETS)],
     output:
         "<results>/leaks.json",
     log:

@@ -4,9 +4,10 @@ rule evaluate:
         table="<results>/datasets/{dataset}.csv",
         records="<results>/datasets/{dataset}.json",
         predictions=lambda wildcards: predictions(wildcards.dataset),
-        splits=expand(
-            "<results>/splits/{split}/{{dataset}}.csv",
-            split=layout.asked_splits(config),
+        splits=lambda wildcards: expand(
+            "<results>/splits/{split}/{dataset}.csv",
+            split=layout.asked_splits(config, wildcards.dataset),
+            dataset=wildcards.dataset,
         ),
     output:
         "<results>/metrics/{dataset}.csv",

@@ -26,7 +26,7 @@ rule prepared:
     input:
         "<results>/config.json",
         "<results>/checkpoint.json",
-        expand("<results>/splits/{split}/{dataset}.csv", split=SPLITS, dataset=DATASETS),
+        [f"<results>/{path}" for path in layout.splits(config, DATASETS)],
         expand("<results>/embeddings/{dataset}.h5", dataset=DATASETS),
 
 

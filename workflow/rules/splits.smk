@@ -15,7 +15,7 @@ rule split:
     resources:
         **asks("split"),
     params:
-        settings=lambda wildcards: settings("splits", wildcards.split),
+        settings=lambda wildcards: split_settings(wildcards.split),
         seed=SEED,
         version=VERSION,
     shell:

@@ -73,7 +73,7 @@ class CoregionalGP:
         protein = Protein(team[0].wild_type, assays, EXPECTED * self.expectation * size)
         return conditioned(protein, np.concatenate(targets), self._theta(protein, targets, seed))
 
-    def _theta(self, protein: "Protein", targets: list[Float[np.ndarray, "n"]], seed: int) -> Float[np.ndarray, "k"]:
+    def _theta(self, protein: "Protein", targets: list[Float[np.ndarray, "_"]], seed: int) -> Float[np.ndarray, "k"]:
         chosen = [selection(len(one), self.selection_rows, seed) for one in targets]
         some = {task: [protein.assays[task].mutants[row] for row in rows] for task, rows in enumerate(chosen)}
         rows = protein.rows(some)
