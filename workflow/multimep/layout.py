@@ -118,6 +118,26 @@ def predictions(config: Config, datasets: Sequence[str]) -> list[str]:
     ]
 
 
+def strangers(config: Config) -> Iterator[str]:
+    """What a split or method names that the study does not have, and splits that a joint method cannot have."""
+    for split, chosen in config["splits"].items():
+        unknown = sorted(set((chosen or {}).get("datasets", ())) - set(config["datasets"]))
+        if unknown:
+            yield f"config.splits.{split}.datasets: no dataset {', '.join(unknown)} in this study"
+    for label in config["methods"]:
+        asked = splits_of(config, label)
+        unknown = sorted(set(asked) - set(config["splits"]))
+        if unknown:
+            yield f"config.methods.{label}.splits: no split {', '.join(unknown)} in this study"
+        known = [split for split in asked if split in config["splits"]]
+        partial = [split for split in known if set(config["datasets"]) - set(datasets_of(config, split))]
+        if partial and is_joint(config, label):
+            yield (
+                f"config.methods.{label}: learns several datasets at once, and split {partial[0]} has only some of the "
+                "study's; name the splits of this method, without that one, as in 'splits: [low_n]'"
+            )
+
+
 @dataclass(frozen=True)
 class Job:
     """One cross-prediction: a label of the study on one split, for one dataset or a team of them."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pydantic
 import yaml
 
-from multimep import nesting, paths
+from multimep import layout, nesting, paths
 from multimep.cluster import Cluster
 from multimep.comparisons import MARGIN
 from multimep.controls import LeakSearch
@@ -166,26 +166,14 @@ def method(name: str, values: Mapping[str, Any], where: str) -> Method:
 def study(values: Mapping[str, Any]) -> Study:
     """The whole study; raises SettingsError that lists what is wrong anywhere in it."""
     found = build(Study, values, "config")
-    everything = set(found.datasets)
     for name, split in found.splits.items():
-        divided = dict(split)
-        unknown = set(divided.pop("datasets", ())) - set(found.datasets)
-        if unknown:
-            raise SettingsError(f"config.splits.{name}.datasets: no dataset {', '.join(sorted(unknown))} in this study")
-        scheme(divided, f"config.splits.{name}")
+        scheme({key: value for key, value in split.items() if key != "datasets"}, f"config.splits.{name}")
     for label, settings in found.methods.items():
         chosen = dict(settings or {})
-        asked = list(chosen.pop("splits", found.splits))
-        unknown = set(asked) - set(found.splits)
-        if unknown:
-            raise SettingsError(f"config.methods.{label}.splits: no split {', '.join(sorted(unknown))} in this study")
-        joint = method(chosen.pop("method", label), chosen, f"config.methods.{label}").joint
-        partial = [split for split in asked if set(found.splits[split].get("datasets", found.datasets)) != everything]
-        if joint and partial:
-            raise SettingsError(
-                f"config.methods.{label}: learns all datasets at once, and split {partial[0]} has only some of them; "
-                "name the splits of this method, without that one, as in 'splits: [low_n]'"
-            )
+        chosen.pop("splits", None)
+        method(chosen.pop("method", label), chosen, f"config.methods.{label}")
+    for fault in layout.strangers(values):
+        raise SettingsError(fault)
     strangers = sorted(set(found.leaks.methods or ()) - set(found.methods))
     if strangers:
         raise SettingsError(f"config.leaks.methods: no method {', '.join(strangers)} in this study")

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from shlex import quote
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from multimep import __version__ as VERSION
@@ -14,6 +15,8 @@ if site := cluster.site(sys.argv, os.environ):
     config["cluster"] = site | config.get("cluster", {})
 
 validate(config, "../schemas/config.schema.json", set_default=False)
+for fault in layout.strangers(config):
+    raise WorkflowError(fault)
 
 DATASETS = list(config["datasets"])
 SPLITS = list(config["splits"])
