@@ -175,7 +175,7 @@ def test_the_line_of_a_wrong_byte_is_named() -> None:
         ("A1C,1,nan,1,train", "standard deviation is 'nan'"),
         ("A1C,1,1,0,train", "whole number from 1"),
         ("A1C,1,1,2.5,train", "whole number from 1"),
-        ("A1C,1,1,1,Train", "not train, test or empty"),
+        ("A1C,1,1,1,Train", "not train, test, the number of a fold or empty"),
     ],
 )
 def test_bad_extra_columns_are_refused(row: str, reason: str) -> None:
@@ -207,6 +207,17 @@ def test_a_wild_type_is_read_from_fasta_and_plain_text_over_several_lines() -> N
 
 def study(read: Callable[[Inputs], Reading], files: Mapping[str, str]) -> Reading:
     return read(Inputs("demo", {role: Text(role, content.encode()) for role, content in files.items()}))
+
+
+def test_a_split_of_numbered_folds_is_kept_and_may_not_be_mixed_with_sides() -> None:
+    text = "mutant,DMS_score,fold_random_5\nA1C,1,0\nA1C,2,3\nA1D,2,1\nA1E,2,\n"
+    columns = Columns(splits={"random": "fold_random_5"})
+    reading = table.read_proteingym(inputs(text, columns))
+    found, _ = merge("own", reading, "enzyme", True)
+    assert dict(zip(found.variants.mutants, found.splits["random"], strict=True)) == {"A1C": "0", "A1D": "1", "A1E": ""}
+    mixed = table.read_proteingym(inputs(text.replace("A1D,2,1", "A1D,2,test"), columns))
+    with pytest.raises(SourceError, match=r"random.* has both train or test and numbers of folds"):
+        merge("own", mixed, "enzyme", True)
 
 
 def test_layout_a_translates_its_wild_type_and_splits_at_slashes() -> None:

@@ -1,5 +1,6 @@
 """Laws of splits: nothing on both sides, rows in any order, ProteinGym's folds, nested training sets."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,20 @@ def test_source_uses_the_authors_column_and_names_those_that_exist(dataset: Data
     } == set(fold.test)
     with pytest.raises(SplitError, match=r"no split 'A75' in its source \(it has: authors\)"):
         Source("A75").split(dataset, 0)
+
+
+def test_numbers_of_a_source_are_folds_each_asked_once_and_what_has_none_is_unused(dataset: Dataset) -> None:
+    numbers = tuple(("2", "0", "")[row % 3] for row in range(len(dataset)))
+    numbered = replace(dataset, splits={"published": numbers})
+    found = Source().split(numbered, 0)
+    of = dict(zip(dataset.variants.mutants, numbers, strict=True))
+    assert [fold.name for fold in found.folds] == ["fold0", "fold2"]
+    for fold, number, other in zip(found.folds, ("0", "2"), ("2", "0"), strict=True):
+        assert {of[mutant] for mutant in fold.test} == {number}
+        assert {of[mutant] for mutant in fold.train} == {other}
+        assert len(fold.test) + len(fold.train) == len(dataset) - numbers.count("")
+    with pytest.raises(SplitError, match=r"fold1.* has no variant in train"):
+        Source().split(replace(dataset, splits={"published": ("1",) * len(dataset)}), 0)
 
 
 def test_folds_that_cannot_be_filled_are_refused_with_a_remedy() -> None:

@@ -33,7 +33,7 @@ class Dataset:
         replicates: number of measurements behind each fitness, shape (n,).
         group: type of protein (enzyme, binding, ...), the unit of "per group" models.
         higher_is_better: False where a lower value is the better mutant.
-        splits: the source's own splits, name -> "train"/"test"/"" per variant.
+        splits: the source's own splits, name -> "train"/"test"/"" or number of a fold/"" per variant.
     """
 
     variants: Variants

@@ -1,7 +1,7 @@
 """What was read: one measurement per row; cropped to a region, replicates of one genotype averaged."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -72,6 +72,8 @@ def merge(name: str, reading: Reading, group: str, higher_is_better: bool) -> tu
     for one in reading.measurements:
         rows.setdefault(format_genotype(one.genotype), []).append(one)
     names = reading.measurements[0].splits
+    for split in names:
+        _check_split(name, split, {one.splits[split] for one in reading.measurements})
     covariates = {
         covariate: np.array([_mean(same, [one.covariates[covariate] for one in same]) for same in rows.values()])
         for covariate in reading.measurements[0].covariates
@@ -107,9 +109,15 @@ def _std(same: Sequence[Measurement]) -> float:
 
 
 def _side(same: Sequence[Measurement], split: str) -> str:
-    """A genotype with a row that teaches teaches: asking for it as well would be a leak."""
+    """A genotype with a row that teaches teaches: asking for it as well would be a leak. Of several folds the first."""
     sides = {one.splits[split] for one in same}
-    return next((side for side in ("train", "test") if side in sides), "")
+    numbered = sorted((side for side in sides if side.isdecimal()), key=int)
+    return next((side for side in ("train", "test", *numbered) if side in sides), "")
+
+
+def _check_split(name: str, split: str, sides: Set[str]) -> None:
+    if {"train", "test"} & sides and any(side.isdecimal() for side in sides):
+        raise refusal(name, split, "has both train or test and numbers of folds; use one of them")
 
 
 def _leak_note(split: str, genotypes: Sequence[Sequence[Measurement]]) -> str:

@@ -29,7 +29,7 @@ class Columns:
         std: standard deviation of that value (optional in every layout).
         replicates: number of measurements behind it (optional).
         sequence: full sequences: read where there is no mutant column, compared with it where there is one.
-        splits: name of a split -> its column, whose cells are train, test or empty.
+        splits: name of a split -> its column, whose cells are train, test or empty, or numbers of folds.
         covariates: name of a covariate -> its column of finite numbers: what the file says of each variant beside the
             measurement, such as another model's zero-shot score. Predictors may see them. Where the column stands
             more than once in the header, its copies must agree in every row.

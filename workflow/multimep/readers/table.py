@@ -58,7 +58,7 @@ def read_multimep(inputs: Inputs) -> Reading:
     """Mutant or sequence (or both), fitness, optionally std, replicates, split_NAME and covariate_NAME columns.
 
     ``+``, ``,`` and ``:`` separate mutations; ``WT`` and an empty cell are the wild type. A split's cells are train,
-    test or empty, a covariate's finite numbers.
+    test or empty, or numbers of folds (0, 1, ...) and empty; a covariate's are finite numbers.
     """
     header = header_of(inputs, inputs.file("variants"))
     splits, covariates = (
@@ -156,6 +156,6 @@ def _genotype(row: Row, layout: _Layout, offset: int, wild_type: str) -> Genotyp
 
 
 def _side(text: str, column: str) -> str:
-    if text not in SIDES:
-        raise CellError(f"{column} is {text!r}, not train, test or empty")
+    if text not in SIDES and not (text.isascii() and text.isdecimal()):
+        raise CellError(f"{column} is {text!r}, not train, test, the number of a fold or empty")
     return text
