@@ -31,7 +31,9 @@ def offsets(first: Dataset, other: Dataset) -> tuple[int, int]:
     """How far each is shifted in the numbering of the longer wild type."""
     if first.wild_type in other.wild_type:
         return other.wild_type.index(first.wild_type), 0
-    return 0, first.wild_type.index(other.wild_type)
+    if other.wild_type in first.wild_type:
+        return 0, first.wild_type.index(other.wild_type)
+    raise SystemExit(f"{first.name} and {other.name}: neither wild type is a part of the other; choose another pair")
 
 
 def arms(first: Dataset, other: Dataset, size: int, taught: int, seed: int) -> dict[str, float]:
