@@ -37,8 +37,8 @@ def is_among_others(config: Config, split: str) -> bool:
 
 
 def method_of(config: Config, label: str) -> str:
-    """The entry of the METHODS table behind a label of the study."""
-    return str((config["methods"][label] or {}).get("method", label))
+    """The entry of the METHODS table behind a label of the study; a station's name is its own."""
+    return str((config["methods"].get(label) or {}).get("method", label))
 
 
 def splits_of(config: Config, label: str) -> list[str]:
@@ -56,6 +56,16 @@ def asked_splits(config: Config) -> list[str]:
 def settings_of(config: Config, label: str) -> dict[str, Any]:
     """A method's own settings, without the keys that say which method it is and where it is asked."""
     return {key: value for key, value in (config["methods"][label] or {}).items() if key not in ("method", "splits")}
+
+
+def sized_by(config: Config, name: str) -> dict[str, Any]:
+    """The settings that decide the size of a job: of a method, by its label, or of another station."""
+    if name in config["methods"]:
+        return settings_of(config, name)
+    if name == "embed":
+        return dict(config.get("language_model", {}))
+    tables = len(predictions(config, list(config["datasets"])[:1]))
+    return {"tables": tables, **config.get("evaluation", {})}
 
 
 def is_joint(config: Config, label: str) -> bool:
@@ -94,6 +104,27 @@ def predictions(config: Config, datasets: Sequence[str]) -> list[str]:
         for label in config["methods"]
         for split in splits_of(config, label)
     ]
+
+
+def expected(config: Config) -> dict[str, list[str]]:
+    """The files of the whole study, below results/, by station; the predictions by method."""
+    names, splits = list(config["datasets"]), list(config["splits"])
+    predictions = {
+        f"predict: {label}": [prediction(split, label, name) for split in splits_of(config, label) for name in names]
+        for label in config["methods"]
+    }
+    left_out = names if any(is_among_others(config, split) for split in splits) else []
+    return {
+        "dataset": [f"datasets/{name}.csv" for name in names],
+        **({"wild_type": [f"wild_types/{name}.json" for name in left_out]} if left_out else {}),
+        "checkpoint": ["checkpoint.json"],
+        "embed": [f"embeddings/{name}.h5" for name in names],
+        "split": [f"splits/{split}/{name}.csv" for split in splits for name in names],
+        **predictions,
+        "evaluate": [f"metrics/{name}.csv" for name in names],
+        "leaks": ["leaks.json"],
+        "report": ["report.html"],
+    }
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,9 @@ rule checkpoint:
 
 
 rule fetch:
-    """All that comes from the network: the rest of the study needs none."""
+    """All that comes from the network, and the splits: the rest needs no network, and what it takes is foreseeable."""
     input:
         expand("<results>/datasets/{dataset}.csv", dataset=DATASETS),
+        expand("<results>/splits/{split}/{dataset}.csv", split=SPLITS, dataset=DATASETS),
         sorted({path for split in SPLITS for path in wild_types(split, "")}),
         "<results>/checkpoint.json",
