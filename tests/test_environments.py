@@ -147,6 +147,20 @@ def test_a_cluster_file_has_every_key_and_its_own_numbers_agree(name):
     assert cluster["partition"] == settings_of_profile(name, "config")["default-resources"]["slurm_partition"]
 
 
+@pytest.mark.parametrize("name", ["config", "cluster"])
+def test_each_looked_up_fact_of_claix_has_its_day_and_its_whole_address_or_says_that_it_has_none(name):
+    lines = text(PROFILES / "claix" / f"{name}.yaml").splitlines()
+    facts = [row for row, line in enumerate(lines) if re.search(r"\[(read|cited)[^]]*\]", line) and "]: " not in line]
+    assert len(facts) >= 5
+    for row in facts:
+        notes = re.findall(r"\[(?:read|cited)([^]]*)\]", lines[row])
+        assert all(re.match(r", 2026-\d\d-\d\d", note) for note in notes if note), lines[row]
+        where = " ".join(lines[row : row + 3])
+        assert re.search(r"https://\S+\.\S+/\S+|no page|the same page", where), lines[row]
+    assert "/..." not in text(PROFILES / "claix" / f"{name}.yaml")
+    assert " .../" not in text(PROFILES / "claix" / f"{name}.yaml")
+
+
 @pytest.mark.parametrize("name", ON_CLUSTERS)
 def test_snakemake_takes_every_option_of_a_profile(parsed, name):
     options = parsed(name)
