@@ -204,6 +204,9 @@ def test_packed_jobs_pay_one_start_for_as_many_as_the_walltime_holds() -> None:
     assert forecast.alone(jobs, [], site).gpu_hours == pytest.approx(100 * 660 / 3600)
     assert forecast.packed(jobs, [], site).gpu_hours == pytest.approx((60000 + 10 * 60) / 3600)
     assert forecast.packed([], [], site).gpu_hours == 0
+    many = replace(site, allocations=30)
+    assert forecast.packed(jobs, [], many).gpu_hours == pytest.approx((60000 + 30 * 60) / 3600)
+    assert forecast.packed(jobs[:2], [], many).gpu_hours == pytest.approx((1200 + 2 * 60) / 3600)
 
 
 def test_the_forecast_counts_what_is_missing_of_every_station(config: dict[str, Any]) -> None:
@@ -252,6 +255,8 @@ def test_a_plan_says_in_words_what_it_will_take(config: dict[str, Any]) -> None:
         "8 cross-predictions and 1 other job to do: about 1.00 GPU-hours and 2.00 core-hours, 26.00 core-h, 0.77 kWh",
         "GPU: 1 shards by LPT, at most 0.0% above the lower bound",
     ]
+    whole = replace(site, gres="gpu:4", gpus_per_allocation=4, cores_charged=48)
+    assert "about 4.00 GPU-hours and 24.00 core-hours" in planning.sentence(named, whole)
 
 
 def test_more_allocations_than_shorten_the_makespan_are_advised_against(config: dict[str, Any]) -> None:

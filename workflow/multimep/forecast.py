@@ -101,12 +101,12 @@ def packed(predictions: Sequence[Cost | None], others: Sequence[Cost | None], si
 
 
 def _shards(seconds: Sequence[float], gpu: bool, site: Cluster) -> float:
-    # as many allocations as the walltime asks for, each with a start and as full as the others
+    # as many allocations as the walltime asks for, or as run at the same time: each has a start
     lanes = min(site.workers * site.gpus_per_allocation if gpu else site.cores, len(seconds))
     slowdown = site.shared if gpu and lanes > site.gpus_per_allocation else 1.0
     work = slowdown * max([math.fsum(seconds) / max(lanes, 1), *seconds])
-    starts = math.ceil(work / (60 * site.walltime - site.start)) * site.start
-    return held(starts + work, gpu, site, lanes)
+    count = max(math.ceil(work / (60 * site.walltime - site.start)), min(site.allocations or 1, len(seconds)))
+    return held(count * site.start + work, gpu, site, lanes)
 
 
 def work(config: Config, results: Path, job: Job) -> Work | None:
