@@ -1,6 +1,9 @@
 """Plans hold every outdated cross-prediction once; shards make them, go on after an interruption, and are collected."""
 
 import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -274,9 +277,29 @@ def test_more_allocations_than_shorten_the_makespan_are_advised_against(config: 
     assert "set allocations: 2" in next(
         planning.advice(alike, Cluster(gres="gpu:2", gpus_per_allocation=2, allocations=8))
     )
+    shared = Cluster(gres="gpu:1", allocations=8, workers=2)  # as many lanes as two GPUs have, each half as fast
+    assert "from 2 on, the longest cross-prediction (1 h 00 min)" in next(planning.advice(alike, shared))
     short = Cluster(gres="gpu:1", allocations=8, start=3000.0)
     assert "from 2 on, an allocation's start (50 min 00 s)" in next(planning.advice(alike, short))
     assert list(planning.advice(replace(plan, units=[]), Cluster(allocations=8))) == []
+
+
+def test_the_command_prints_the_plan_its_cost_and_the_advice(config: dict[str, Any]) -> None:
+    site = {"gres": "gpu:1", "allocations": 50, "price_per_gpu_hour": 24.0, "currency": "core-h"}
+    Path("config.json").write_text(json.dumps({**config, "cluster": site}))
+    command = [sys.executable, "-m", "multimep", "plan", "--config", "config.json", "--output", "results/plan.json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    cost, packed, advice = done.stdout.splitlines()
+    assert re.fullmatch(
+        r"8 cross-predictions and 8 other jobs to do: about 0\.\d\d GPU-hours and 0\.\d\d core-hours, "
+        r"\d\.\d\d core-h, 0\.\d\d kWh",
+        cost,
+    )
+    assert re.fullmatch(r"GPU: 2 shards by LPT, at most .*; cores: 1 shards by LPT, at most .*", packed)
+    assert advice.startswith(
+        "allocations: 50 is more than this work can use: from 1 on, an allocation's start (30.0 s)"
+    )
+    assert len(planning.read(Path("results/plan.json")).units) == 8
 
 
 def trainings(config: dict[str, Any], **cluster: Any) -> planning.Plan:

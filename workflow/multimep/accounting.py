@@ -36,7 +36,7 @@ class Run:
         seconds: from its start to its end.
         cpu: seconds of processors used; NaN where they were not seen.
         memory: most resident memory in MiB; NaN where it was not seen.
-        cores: asked for.
+        cores: asked for, or of the whole node that is charged.
         gpus: asked for.
         told: whether the file tells what was asked for; without it one core and no GPU are taken.
         inside: whether it ran inside a shard, whose own run has the allocation.

@@ -202,8 +202,9 @@ def advice(plan: Plan, site: Cluster) -> Iterator[str]:
     The bound of m lanes is start + max(s_max, sum s / m). Lanes that work less than their start are no gain either.
     """
     enough = {}
-    for gpu, lanes in ((True, site.workers * site.gpus_per_allocation), (False, site.cores)):
-        seconds = [unit.seconds for unit in plan.units if unit.gpu == gpu]
+    kinds = (True, site.workers * site.gpus_per_allocation, site.shared), (False, site.cores, 1.0)
+    for gpu, lanes, slowdown in kinds:
+        seconds = [slowdown * unit.seconds for unit in plan.units if unit.gpu == gpu]
         if seconds:
             shortest = max(*seconds, site.start)
             enough[math.ceil(math.fsum(seconds) / (lanes * shortest))] = shortest
