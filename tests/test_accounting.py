@@ -64,7 +64,7 @@ def test_a_benchmark_that_snakemake_writes_is_read(tmp_path: Path, extended: boo
 def test_a_unit_of_a_shard_is_told_from_a_job_of_its_own(tmp_path: Path) -> None:
     unit = tmp_path / "predict" / "random" / "additive" / "x.tsv"
     unit.parent.mkdir(parents=True)
-    unit.write_text(shards._benchmark(3.25, 2.5))
+    unit.write_text(shards._benchmark(3.25, 2.5, 2))
     found = read(tmp_path, Cluster())
     assert list(found.usages[0].runs) == [Run(3.25, 2.5, told=False, inside=True)]
     assert found.total.runs == []
@@ -91,6 +91,12 @@ def test_what_snakemake_did_not_see_is_unknown_and_adds_nothing() -> None:
     assert math.isnan(brief.cpu) and math.isnan(brief.memory)
     usage = account({"split": [brief, Run(1.0, 0.5, 80.0)]}).usages[0]
     assert (usage.cpu, usage.memory, usage.seconds) == (0.5, 80.0, 1.3)
+
+
+def test_a_job_without_a_gpu_is_charged_with_its_whole_node_unless_it_ran_where_snakemake_does() -> None:
+    site = Cluster(cores_charged=48, price_per_core_hour=1.0)
+    found = account({"split": [Run(3600.0)], "evaluate": [Run(3600.0)], "shard": [Run(3600.0, cores=96)]}, site)
+    assert [found.money(usage) for usage in found.usages] == [1, 48, 96]
 
 
 @given(st.dictionaries(st.sampled_from(["embed", "predict: a", "predict: b", "shard"]), RUNS))

@@ -125,7 +125,7 @@ def test_sizes_are_read_from_the_files_of_the_stations(tmp_path: Path) -> None:
     assert costs.read_size(record) == (7, 5)
     assert costs.read_folds(split) == {"fold0": (2, 1), "fold1": (1, 1)}
     assert costs.read_model(model) == Model(9, 2, 3)
-    assert costs.read_seconds(run) == 12.5
+    assert costs.read_run(run) == (12.5, 1)
 
 
 def test_who_only_teaches_counts_in_every_fit_that_it_teaches_and_in_no_other() -> None:

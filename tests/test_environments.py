@@ -1,5 +1,6 @@
 """Environments and profiles: versions that cannot drift, generated files, what Snakemake makes of the profiles."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from multimep import __version__
+from multimep.cluster import Cluster
 
 ROOT = Path(__file__).parents[1]
 ENVS = ROOT / "envs"
@@ -139,9 +141,24 @@ def test_bash_can_read_the_scripts(script):
 @pytest.mark.parametrize("name", ON_CLUSTERS)
 def test_a_cluster_file_has_every_key_and_its_own_numbers_agree(name):
     cluster = settings_of_profile(name, "cluster")
-    assert cluster.keys() == CLUSTER_KEYS
+    assert CLUSTER_KEYS <= cluster.keys() <= {entry.name for entry in dataclasses.fields(Cluster)}
+    assert Cluster(**cluster).shared == 1  # nothing shares a GPU before its slowdown was measured there
     assert cluster["gpus_per_allocation"] == int(cluster["gres"].rpartition(":")[2])
     assert cluster["partition"] == settings_of_profile(name, "config")["default-resources"]["slurm_partition"]
+
+
+@pytest.mark.parametrize("name", ["config", "cluster"])
+def test_each_looked_up_fact_of_claix_has_its_day_and_its_whole_address_or_says_that_it_has_none(name):
+    lines = text(PROFILES / "claix" / f"{name}.yaml").splitlines()
+    facts = [row for row, line in enumerate(lines) if re.search(r"\[(read|cited)[^]]*\]", line) and "]: " not in line]
+    assert len(facts) >= 5
+    for row in facts:
+        notes = re.findall(r"\[(?:read|cited)([^]]*)\]", lines[row])
+        assert all(re.match(r", 2026-\d\d-\d\d", note) for note in notes if note), lines[row]
+        where = " ".join(lines[row : row + 3])
+        assert re.search(r"https://\S+\.\S+/\S+|no page|the same page", where), lines[row]
+    assert "/..." not in text(PROFILES / "claix" / f"{name}.yaml")
+    assert " .../" not in text(PROFILES / "claix" / f"{name}.yaml")
 
 
 @pytest.mark.parametrize("name", ON_CLUSTERS)

@@ -1,6 +1,9 @@
 """Plans hold every outdated cross-prediction once; shards make them, go on after an interruption, and are collected."""
 
 import json
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,7 +134,7 @@ def test_finished_units_are_collected_and_nothing_else(config: dict[str, Any]) -
     collected = list(shards.collect(shop))
     assert collected == [f"results/predictions/random/additive/{name}.csv" for name in ("alpha", "beta")]
     assert all(Path(path).exists() for path in collected)
-    assert costs.read_seconds("results/benchmarks/predict/random/additive/alpha.tsv") > 0
+    assert costs.read_run("results/benchmarks/predict/random/additive/alpha.tsv")[0] > 0
     assert list(shards.collect(shop)) == []
 
 
@@ -170,22 +173,198 @@ def test_a_shard_that_the_plan_does_not_have_is_refused(config: dict[str, Any]) 
         shards.lanes(made(config), 99)
 
 
-def test_the_forecast_counts_what_is_missing_and_adds_up(config: dict[str, Any]) -> None:
-    jobs = list(layout.jobs(config))
-    assert list(forecast.missing(config, Path("results"))) == jobs
+def test_hours_are_charged_from_the_start_of_each_allocation() -> None:
     known = [costs.Cost(7200.0, 1.0, gpu=True), costs.Cost(3600.0, 1.0, gpu=False), None]
-    total = forecast.of(known, Cluster())
-    assert (total.jobs, total.unknown, total.gpu_hours, total.core_hours) == (3, 1, 2.0, 1.0)
+    total = forecast.alone(known, [], Cluster(start=0))
+    assert (total.predictions, total.others, total.unknown) == (3, 0, 1)
+    assert (total.gpu_hours, total.core_hours) == (2.0, 1.0)
+    begun = forecast.alone(known, [known[1]], Cluster(start=36))
+    assert (begun.gpu_hours, begun.core_hours) == (pytest.approx(2.01), pytest.approx(2.02))
     site = Cluster(
-        watts_per_gpu=500, watts_per_core=10, cores_per_gpu=10, price_per_gpu_hour=2, price_per_core_hour=0.5
+        start=0,
+        watts_per_gpu=500,
+        watts_per_core=10,
+        cores_per_gpu=10,
+        price_per_gpu_hour=2,
+        price_per_core_hour=0.5,
     )
     assert forecast.energy(2.0, 1.0, site) == pytest.approx(2 * 0.6 + 0.01)
     assert "4.50 EUR" in total.sentence(site)
+
+
+def test_a_job_on_a_node_that_is_charged_whole_costs_all_its_gpus_or_cores() -> None:
+    jobs = [costs.Cost(3600.0, 1.0, gpu=True), costs.Cost(3600.0, 1.0, gpu=False)]
+    whole = Cluster(gres="gpu:4", gpus_per_allocation=4, cores_charged=48, start=0)
+    assert forecast.alone(jobs, [], whole).gpu_hours == forecast.alone([], jobs, whole).gpu_hours == 4
+    assert forecast.alone(jobs, [], whole).core_hours == 48
+    four = forecast.packed([jobs[0]] * 4, [], whole)  # one on each GPU
+    assert four.gpu_hours == 4
+
+
+def test_packed_jobs_pay_one_start_for_as_many_as_the_walltime_holds() -> None:
+    jobs = [costs.Cost(600.0, 1.0, gpu=True)] * 100
+    site = Cluster(gres="gpu:1", start=60, walltime=101)  # minutes: ten jobs and the start
+    assert forecast.alone(jobs, [], site).gpu_hours == pytest.approx(100 * 660 / 3600)
+    assert forecast.packed(jobs, [], site).gpu_hours == pytest.approx((60000 + 10 * 60) / 3600)
+    assert forecast.packed([], [], site).gpu_hours == 0
+    many = replace(site, allocations=30)
+    assert forecast.packed(jobs, [], many).gpu_hours == pytest.approx((60000 + 30 * 60) / 3600)
+    assert forecast.packed(jobs[:2], [], many).gpu_hours == pytest.approx((1200 + 2 * 60) / 3600)
+
+
+def test_the_forecast_counts_what_is_missing_of_every_station(config: dict[str, Any]) -> None:
+    results = Path("results")
+    assert list(forecast.missing(config, results)) == list(layout.jobs(config))
+    rest = list(forecast.others(config, results))
+    assert len(rest) == 3 + 3 + 1 + 1  # embed, evaluate, leaks, report
+    assert all(one is not None for one in rest)
+    dataset.write_whole(Path("results/metrics/alpha.csv"), "made")
+    assert len(list(forecast.others(config, results))) == 7
+    assert len(list(forecast.others(config, results, {"results/metrics/alpha.csv"}))) == 8
     Path("results/splits/random/beta.csv").unlink()  # of beta's two alone and of the team with alpha
-    assert "3 of them not foreseeable" in forecast.study(config, Path("results"), {})
+    assert " (3 not foreseeable before `make fetch`): about " in forecast.study(config, results, {})
 
 
-@pytest.mark.parametrize("values", [{"walltime": 0}, {"allocations": 0}, {"watts_per_gpu": -1.0}, {"workers": 0}])
+def test_before_anything_is_fetched_the_forecast_says_what_to_run(config: dict[str, Any]) -> None:
+    assert forecast.study(config, Path("elsewhere"), {}) == (
+        "8 cross-predictions and 8 other jobs to do; run `make fetch` first: then this line names GPU-hours and cost"
+    )
+
+
+def test_on_a_cluster_the_forecast_has_gpu_hours_and_cost_of_both_ways(config: dict[str, Any]) -> None:
+    site = {
+        "gres": "gpu:1",
+        "start": 3600.0,
+        "price_per_gpu_hour": 24.0,
+        "price_per_core_hour": 1.0,
+        "currency": "core-h",
+    }
+    each, packed = forecast.study({**config, "cluster": site}, Path("results"), {}).splitlines()
+    # 2 trainings and 3 embeddings on a GPU; 6 predictions, 3 evaluations, leaks and report on a core
+    assert each.startswith("8 cross-predictions and 8 other jobs to do: about 5.0")
+    assert " GPU-hours and 11.0" in each
+    assert " core-h, " in each
+    assert each.endswith(" kWh, each job in an allocation of its own")
+    assert packed.startswith("Forecast: packed by profiles/drive.sh: about 4.0")
+    assert "about 0.0" in forecast.study(config, Path("results"), {})  # this machine has no allocation to start
+
+
+def test_a_plan_says_in_words_what_it_will_take(config: dict[str, Any]) -> None:
+    plan = made(config, gres="gpu:1", cores=2)
+    shards = [planning.Shard([["a"]], 3600.0, True, 1), planning.Shard([["b"], ["c"]], 1800.0, False, 1)]
+    named = replace(plan, shards=shards, solved={"GPU": "1 shards by LPT, at most 0.0% above the lower bound"})
+    site = Cluster(gres="gpu:1", start=0, price_per_gpu_hour=24, price_per_core_hour=1, currency="core-h")
+    assert planning.sentence(named, site, [costs.Cost(3600.0, 1.0, gpu=False)]).splitlines() == [
+        "8 cross-predictions and 1 other job to do: about 1.00 GPU-hours and 2.00 core-hours, 26.00 core-h, 0.77 kWh",
+        "GPU: 1 shards by LPT, at most 0.0% above the lower bound",
+    ]
+    whole = replace(site, gres="gpu:4", gpus_per_allocation=4, cores_charged=48)
+    assert "about 4.00 GPU-hours and 24.00 core-hours" in planning.sentence(named, whole)
+
+
+def test_more_allocations_than_shorten_the_makespan_are_advised_against(config: dict[str, Any]) -> None:
+    plan = made(config, gres="gpu:1")
+    units = [replace(plan.units[0], name=str(number), seconds=600.0, gpu=True) for number in range(7)]
+    long = replace(plan.units[0], name="long", seconds=1800.0, gpu=True)
+    alike = replace(plan, units=[*units, long])  # 6000 s: four GPUs and the longest is the makespan
+    (found,) = planning.advice(alike, Cluster(gres="gpu:1", allocations=8))
+    assert found == (
+        "allocations: 8 is more than this work can use: from 4 on, the longest cross-prediction (30 min 00 s) "
+        "bounds the makespan; set allocations: 4"
+    )
+    assert list(planning.advice(alike, Cluster(gres="gpu:1", allocations=4))) == []
+    assert list(planning.advice(alike, Cluster(gres="gpu:1"))) == []
+    assert "set allocations: 2" in next(
+        planning.advice(alike, Cluster(gres="gpu:2", gpus_per_allocation=2, allocations=8))
+    )
+    shared = Cluster(gres="gpu:1", allocations=8, workers=2)  # as many lanes as two GPUs have, each half as fast
+    assert "from 2 on, the longest cross-prediction (1 h 00 min)" in next(planning.advice(alike, shared))
+    short = Cluster(gres="gpu:1", allocations=8, start=3000.0)
+    assert "from 2 on, an allocation's start (50 min 00 s)" in next(planning.advice(alike, short))
+    assert list(planning.advice(replace(plan, units=[]), Cluster(allocations=8))) == []
+
+
+def test_the_command_prints_the_plan_its_cost_and_the_advice(config: dict[str, Any]) -> None:
+    site = {"gres": "gpu:1", "allocations": 50, "price_per_gpu_hour": 24.0, "currency": "core-h"}
+    Path("config.json").write_text(json.dumps({**config, "cluster": site}))
+    command = [sys.executable, "-m", "multimep", "plan", "--config", "config.json", "--output", "results/plan.json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    cost, packed, advice = done.stdout.splitlines()
+    assert re.fullmatch(
+        r"8 cross-predictions and 8 other jobs to do: about 0\.\d\d GPU-hours and 0\.\d\d core-hours, "
+        r"\d\.\d\d core-h, 0\.\d\d kWh",
+        cost,
+    )
+    assert re.fullmatch(r"GPU: 2 shards by LPT, at most .*; cores: 1 shards by LPT, at most .*", packed)
+    assert advice.startswith(
+        "allocations: 50 is more than this work can use: from 1 on, an allocation's start (30.0 s)"
+    )
+    assert len(planning.read(Path("results/plan.json")).units) == 8
+
+
+def trainings(config: dict[str, Any], **cluster: Any) -> planning.Plan:
+    """A plan of three trainings alone."""
+    methods = {"fine_tune": {"epochs": 400}}
+    return made({**config, "methods": methods}, gres="gpu:1", start=0.0, **cluster)
+
+
+def test_workers_that_share_a_gpu_are_no_gain_unless_a_smaller_slowdown_was_measured(config: dict[str, Any]) -> None:
+    one, shared, measured = (
+        trainings(config, **workers) for workers in ({}, {"workers": 3}, {"workers": 3, "slowdown": 1.5})
+    )
+    alone = sum(shard.seconds for shard in one.shards)
+    assert alone == pytest.approx(sum(unit.seconds for unit in one.units))
+    assert [shard.workers for shard in one.shards] == [1]
+    assert [shard.workers for shard in shared.shards] == [3]
+    longest = max(unit.seconds for unit in one.units)
+    assert [shard.seconds for shard in shared.shards] == [pytest.approx(3 * longest)]
+    assert [shard.seconds for shard in measured.shards] == [pytest.approx(1.5 * longest)]
+    assert 1.5 * longest < alone <= 3 * longest
+    cost = {plan.identity: forecast_hours(planning.sentence(plan, Cluster(gres="gpu:1"))) for plan in (one, shared)}
+    assert cost[shared.identity] >= cost[one.identity]
+
+
+def forecast_hours(sentence: str) -> float:
+    return float(sentence.split(" GPU-hours", maxsplit=1)[0].rsplit(maxsplit=1)[-1])
+
+
+def test_a_shard_whose_lanes_have_a_gpu_each_is_not_slowed_down(config: dict[str, Any]) -> None:
+    plan = trainings(config, workers=2, gpus_per_allocation=4)
+    assert [(len(shard.lanes), shard.workers) for shard in plan.shards] == [(3, 1)]
+    assert plan.shards[0].seconds == pytest.approx(max(unit.seconds for unit in plan.units))
+
+
+def test_calibration_does_not_learn_the_slowdown(config: dict[str, Any]) -> None:
+    config["methods"] = {"fine_tune": {"epochs": 400}}
+    for job, workers in zip(layout.jobs(config), (1, 3, 2), strict=True):
+        lines = f"s\tcpu_time\tworkers\n{150 if workers == 3 else 100}\t9\t{workers}\n"
+        dataset.write_whole(Path(f"benchmarks/predict/{job.name}.tsv"), lines)
+
+    def seconds(**site: Any) -> list[float]:
+        found = forecast.past({**config, "cluster": site}, Path("results"), Path("benchmarks"))
+        return [seconds for _, seconds in found]
+
+    assert seconds(workers=3, slowdown=1.5) == [100, 100]  # what two workers do to each other is not known here
+    assert seconds(workers=3) == [100, 50]
+    assert seconds() == [100]
+
+
+def test_a_unit_that_a_shard_made_tells_how_many_shared_its_gpu(config: dict[str, Any]) -> None:
+    shop = without_stores(workshop(config))
+    three = [replace(shard, workers=3) for shard in shop.plan.shards]
+    shop = replace(shop, plan=replace(shop.plan, shards=three))
+    shards.run_lane(shop, ["random/additive/alpha"])
+    list(shards.collect(shop))
+    assert costs.read_run("results/benchmarks/predict/random/additive/alpha.tsv")[1] == 3
+
+
+UNREAL = [
+    {"walltime": 0}, {"allocations": 0}, {"watts_per_gpu": -1.0}, {"workers": 0}, {"cores_charged": 0}, {"start": -1.0},
+    {"start": 43200.0}, {"slowdown": 0.9}, {"slowdown": 1.1}, {"slowdown": 4.5, "workers": 4},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", UNREAL)
 def test_a_cluster_that_could_not_be_is_refused_by_name(values: dict[str, Any]) -> None:
     with pytest.raises(ClusterError, match=next(iter(values))):
         Cluster(**values)

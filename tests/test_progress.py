@@ -61,7 +61,7 @@ def test_the_files_that_are_counted_are_those_that_snakemake_makes(config: dict[
     options = ["--configfile", str(tmp_path / "config.yaml"), "--cores", "1", "--summary"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120, check=True)
     made = {str(Path(path).relative_to("results")) for path in planning.outdated(done.stdout)}
-    counted = {path for paths in progress.expected(config).values() for path in paths}
+    counted = {path for paths in layout.expected(config).values() for path in paths}
     assert {path for path in made if path.startswith("splits/some/")} == {
         "splits/some/alpha.csv",
         "splits/some/gamma.csv",
@@ -78,7 +78,7 @@ def test_stations_count_what_is_there(config: dict[str, Any], tmp_path: Path) ->
     found = {one.name: (one.done, one.files) for one in progress.stations(config, results)}
     assert (found["dataset"], found["report"], found["split"]) == ((1, 3), (1, 1), (0, 3))
     assert {found[f"predict: {label}"] for label in config["methods"]} == {(1, 3)}
-    for path in (path for paths in progress.expected(config).values() for path in paths):
+    for path in (path for paths in layout.expected(config).values() for path in paths):
         touch(results / path)
     lines = progress.progress_lines(progress.stations(config, results))
     assert all(line.endswith("#" * 10) for line in lines)
@@ -144,6 +144,22 @@ def test_a_finished_unit_of_a_shard_is_not_left_to_do(config: dict[str, Any], pr
     assert progress.rest_lines(after, SITE)[0].endswith("wait to be collected: multimep collect")
 
 
+def test_the_rest_names_every_station_its_price_and_fewer_starts_once_there_is_a_plan(
+    config: dict[str, Any], prepared: Path
+) -> None:
+    config["cluster"] = {"gres": "gpu:1", "start": 3600.0, "price_per_gpu_hour": 2.0}
+    site = Cluster(**config["cluster"])
+    alone = progress.rest_lines(progress.rest(config, prepared, Queue()), site)
+    assert alone[0].startswith("rest: 9 cross-predictions and 8 other jobs: about 6.0 GPU-hours, 11.0 core-hours, 12.0")
+    assert alone[1].startswith("rest: predictions: about ")
+    touch(prepared / "plan.json", json.dumps({"identity": "0a1b", "shards": [{"lanes": [[]]}]}))
+    packed = progress.rest_lines(progress.rest(config, prepared, Queue()), site)
+    assert packed[0].startswith("rest: 9 cross-predictions and 8 other jobs: about 4.0 GPU-hours, ")
+    for path in (path for paths in layout.expected(config).values() for path in paths):
+        touch(prepared / path)
+    assert progress.rest_lines(progress.rest(config, prepared, Queue()), site) == ["rest: nothing is left"]
+
+
 def test_a_calibrated_method_takes_longer_by_its_factor(config: dict[str, Any], prepared: Path) -> None:
     plain = progress.rest(config, prepared, Queue()).seconds
     touch(prepared / "calibration.json", json.dumps({"fine_tune_together": 1000.0}))
@@ -152,7 +168,7 @@ def test_a_calibrated_method_takes_longer_by_its_factor(config: dict[str, Any], 
 
 def test_jobs_without_splits_are_left_but_not_foreseen(config: dict[str, Any], tmp_path: Path) -> None:
     lines = progress.rest_lines(progress.rest(config, tmp_path / "nowhere", Queue()), SITE)
-    assert lines[0].startswith("rest: 9 cross-predictions (9 of them not foreseeable before their splits are made)")
+    assert lines[0].startswith("rest: 9 cross-predictions and 8 other jobs (17 not foreseeable before `make fetch`)")
 
 
 def test_failures_are_the_last_complaints_of_what_is_missing(config: dict[str, Any], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import safetensors
 import torch
 
-from multimep import fine_tuning, interruption, training_run
+from multimep import fine_tuning, interruption, language_model, training_run
 from multimep.dataset import Dataset
 from multimep.fine_tuning import FineTuned, Training, fine_tune
 from multimep.interruption import Interrupted, watch
@@ -112,6 +112,29 @@ def test_a_training_interrupted_after_every_few_steps_ends_at_the_same_weights(
     assert made == total > 15
     assert_same_bits(found, expected)
     assert files(tmp_path) == []
+
+
+NO_GPU = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA GPU here: on one, what continuing a training changes is not measured"
+)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_GPU)])
+def test_a_continued_training_predicts_the_same_to_a_ten_thousandth_of_a_standard_deviation_on_any_device(
+    device, checkpoint, datasets, tmp_path, steps
+):
+    model = language_model.load(str(checkpoint), device=device)
+    assert SETTINGS.precision == model.precision == "fp32"
+    expected = fine_tune(model, datasets, SETTINGS, 0)
+    for at in (5, 6):  # twice; the second signal comes six steps after the first
+        interrupted(model, datasets, SETTINGS, tmp_path, steps, at)
+    with watch(tmp_path):
+        found = fine_tune(model, datasets, SETTINGS, 0)
+    for dataset in datasets:
+        mine, theirs = (
+            tuned.heads[dataset.name].standardise(tuned.predict(dataset.variants)) for tuned in (found, expected)
+        )
+        assert np.abs(mine - theirs).max() <= 1e-4
 
 
 def test_early_stopping_stopped_before_the_last_epoch_in_these_tests(tiny, datasets, steps):

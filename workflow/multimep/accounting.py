@@ -9,7 +9,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from multimep.cluster import Cluster
 
 STATIONS = ("dataset", "wild_type", "checkpoint", "embed", "split", "predict", "shard", "evaluate", "leaks", "report")
 """In the order of the flow: folders (or single files) below benchmarks/."""
+LOCAL = ("dataset", "wild_type", "checkpoint", "split")
+"""Stations that work where Snakemake itself runs."""
 UNSEEN = ("-", "NA", "")  # what Snakemake writes where it saw a job too briefly
 
 
@@ -34,7 +36,7 @@ class Run:
         seconds: from its start to its end.
         cpu: seconds of processors used; NaN where they were not seen.
         memory: most resident memory in MiB; NaN where it was not seen.
-        cores: asked for.
+        cores: asked for, or of the whole node that is charged.
         gpus: asked for.
         told: whether the file tells what was asked for; without it one core and no GPU are taken.
         inside: whether it ran inside a shard, whose own run has the allocation.
@@ -147,8 +149,13 @@ def read(benchmarks: Path, cluster: Cluster, stations: Sequence[str] = STATIONS)
 
 
 def account(found: Mapping[str, Sequence[Run]], cluster: Cluster | None = None) -> Account:
-    """The account of runs by station; a station without any is left out."""
-    return Account([Usage(name, tuple(jobs)) for name, jobs in found.items() if jobs], cluster or Cluster())
+    """The account of runs by station, whole nodes charged as such; a station without any is left out."""
+    site = cluster or Cluster()
+    usages = []
+    for name, jobs in found.items():
+        least = 1 if name in LOCAL else site.cores_charged
+        usages.append(Usage(name, tuple(replace(job, cores=max(job.cores, least)) for job in jobs)))
+    return Account([usage for usage in usages if usage.runs], site)
 
 
 def runs(text: str, where: str) -> Iterable[Run]:

@@ -1,6 +1,6 @@
 """A cluster: the form of its GPU requests, its limits, prices and watts; none of it is part of a result."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -27,10 +27,15 @@ class Cluster:
         gpus_per_allocation: GPUs of one allocation; 4 where whole nodes are billed (JUWELS Booster).
         gpu_memory: GiB of one GPU.
         cores_per_gpu: cores that come with one GPU.
-        workers: processes that share one GPU; more than one pays for small models, by MPS or time slices.
+        workers: processes that share one GPU, by MPS or time slices; more than one pays only where `slowdown` is less.
+        slowdown: how many times longer a piece takes beside `workers` - 1 others on its GPU, measured: 1, they do not
+            disturb each other; empty: as many times as there are workers, so that sharing is no gain unmeasured.
         cores: cores of an allocation without GPU: so many fits run side by side in it.
+        cores_charged: cores charged for an allocation without GPU at least; those of a node where whole nodes are.
         memory: GiB of an allocation without GPU.
         walltime: minutes that one allocation may last.
+        start: seconds of an allocation before its work: the scheduler's step, Snakemake on the node, imports, the model
+            read once; 30 is a guess for a parallel file system (6 were measured on one host with local disks).
         allocations: GPU allocations that run at the same time, by the site's limit or its queue: shards are packed for
             so many; empty: as few shards as the walltime allows.
         watts_per_gpu: of a busy GPU, for the energy estimate; 700 is the limit of an H100 SXM (NVIDIA data sheet).
@@ -47,9 +52,12 @@ class Cluster:
     gpu_memory: float = 80.0
     cores_per_gpu: int = 8
     workers: int = 1
+    slowdown: float | None = None
     cores: int = 8
+    cores_charged: int = 1
     memory: float = 32.0
     walltime: int = 720
+    start: float = 30.0
     allocations: int | None = None
     watts_per_gpu: float = 700.0
     watts_per_core: float = 7.3
@@ -59,14 +67,31 @@ class Cluster:
 
     def __post_init__(self) -> None:
         """Refuse what no allocation could be."""
-        whole = ("gpus_per_allocation", "cores_per_gpu", "workers", "cores", "walltime", "gpu_memory", "memory")
-        faults = [f"{name} is {getattr(self, name)}; set it above 0" for name in whole if getattr(self, name) <= 0]
+        whole = ("gpus_per_allocation", "cores_per_gpu", "workers", "cores", "cores_charged", "walltime")
+        above = (*whole, "gpu_memory", "memory")
+        faults = [f"{name} is {getattr(self, name)}; set it above 0" for name in above if getattr(self, name) <= 0]
         if self.allocations is not None and self.allocations < 1:
             faults.append(f"allocations is {self.allocations}; set it to 1 or more, or leave it out")
+        if self.slowdown is not None and not 1 <= self.slowdown <= max(self.workers, 1):
+            faults.append(
+                f"slowdown is {self.slowdown}; set it between 1 (no loss) and workers (no gain), or leave it out"
+            )
+        if not 0 <= self.start < 60 * max(self.walltime, 1):
+            faults.append(f"start is {self.start}; set it to 0 s or more and below the walltime")
         paid = ("watts_per_gpu", "watts_per_core", "price_per_gpu_hour", "price_per_core_hour")
         faults += [f"{name} is {getattr(self, name)}; set it to 0 or more" for name in paid if getattr(self, name) < 0]
         if faults:
             raise ClusterError("cluster: " + "; ".join(faults))
+
+    @property
+    def shared(self) -> float:
+        """How many times longer a piece takes beside the other workers of its GPU."""
+        return float(self.workers if self.slowdown is None else self.slowdown)
+
+
+def of(config: Mapping[str, Any]) -> Cluster:
+    """The cluster of a study; without one jobs run on this machine, where no allocation has to start."""
+    return Cluster(**(config.get("cluster") or {"start": 0.0}))
 
 
 def site(words: Sequence[str], environment: MutableMapping[str, str]) -> dict[str, Any]:

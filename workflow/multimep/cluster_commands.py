@@ -24,10 +24,9 @@ def plan(
     ] = None,
 ) -> None:
     """Pack the cross-predictions that are to be done into few, balanced allocations, and say what they will take."""
-    from multimep import costs, forecast, layout, planning
+    from multimep import cluster, costs, forecast, layout, planning
     from multimep import dataset as datasets
     from multimep import settings as studies
-    from multimep.cluster import Cluster
 
     _, values = studies.read_configuration(config)
     paths.check([], [output])
@@ -43,7 +42,8 @@ def plan(
         wanted = list(planning.outdated(summary))
     found = planning.make(values, results, wanted, factors)
     planning.write(found, output)
-    typer.echo(planning.sentence(found, Cluster(**values.get("cluster", {}))))
+    others = list(forecast.others(values, results, set(wanted)))
+    typer.echo(planning.sentence(found, cluster.of(values), others))
 
 
 def shard(

@@ -97,8 +97,8 @@ def read_folds(path: str) -> dict[str, tuple[int, int]]:
     return {name: (column.count("train"), column.count("test")) for name, *column in columns}
 
 
-def read_seconds(path: str) -> float:
-    """The run time in a benchmark file of Snakemake; NaN where it tells none."""
+def read_run(path: str) -> tuple[float, int]:
+    """Seconds in a benchmark file (NaN where it tells none), and how many workers shared the GPU meanwhile."""
     with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
         rows = list(csv.DictReader(file, delimiter="\t"))
-    return float(rows[-1]["s"]) if rows else math.nan
+    return (float(rows[-1]["s"]), int(rows[-1].get("workers") or 1)) if rows else (math.nan, 1)

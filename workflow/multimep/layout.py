@@ -58,8 +58,8 @@ def splits(config: Config, datasets: Sequence[str]) -> list[str]:
 
 
 def method_of(config: Config, label: str) -> str:
-    """The entry of the METHODS table behind a label of the study."""
-    return str((config["methods"][label] or {}).get("method", label))
+    """The entry of the METHODS table behind a label of the study; a station's name is its own."""
+    return str((config["methods"].get(label) or {}).get("method", label))
 
 
 def splits_of(config: Config, label: str) -> list[str]:
@@ -77,6 +77,16 @@ def asked_splits(config: Config, dataset: str) -> list[str]:
 def settings_of(config: Config, label: str) -> dict[str, Any]:
     """A method's own settings, without the keys that say which method it is and where it is asked."""
     return {key: value for key, value in (config["methods"][label] or {}).items() if key not in ("method", "splits")}
+
+
+def sized_by(config: Config, name: str) -> dict[str, Any]:
+    """The settings that decide the size of a job: of a method, by its label, or of another station."""
+    if name in config["methods"]:
+        return settings_of(config, name)
+    if name == "embed":
+        return dict(config.get("language_model", {}))
+    tables = len(predictions(config, list(config["datasets"])[:1]))
+    return {"tables": tables, **config.get("evaluation", {})}
 
 
 def is_joint(config: Config, label: str) -> bool:
@@ -136,6 +146,29 @@ def strangers(config: Config) -> Iterator[str]:
                 f"config.methods.{label}: learns several datasets at once, and split {partial[0]} has only some of the "
                 "study's; name the splits of this method, without that one, as in 'splits: [low_n]'"
             )
+
+
+def expected(config: Config) -> dict[str, list[str]]:
+    """The files of the whole study, below results/, by station; the predictions by method."""
+    names = list(config["datasets"])
+    predictions = {
+        f"predict: {label}": [
+            prediction(split, label, name) for split in splits_of(config, label) for name in datasets_of(config, split)
+        ]
+        for label in config["methods"]
+    }
+    left_out = names if any(is_among_others(config, split) for split in config["splits"]) else []
+    return {
+        "dataset": [f"datasets/{name}.csv" for name in names],
+        **({"wild_type": [f"wild_types/{name}.json" for name in left_out]} if left_out else {}),
+        "checkpoint": ["checkpoint.json"],
+        "embed": [f"embeddings/{name}.h5" for name in names],
+        "split": splits(config, names),
+        **predictions,
+        "evaluate": [f"metrics/{name}.csv" for name in names],
+        "leaks": ["leaks.json"],
+        "report": ["report.html"],
+    }
 
 
 @dataclass(frozen=True)

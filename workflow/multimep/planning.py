@@ -6,13 +6,15 @@ inputs in place, and Snakemake, which alone decides what is outdated, makes what
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from multimep import costs, forecast, layout
+from multimep import cluster, costs, forecast, layout, packing
+from multimep.accounting import duration
 from multimep.cluster import Cluster
 from multimep.dataset import write_whole
 from multimep.layout import Config, Job
@@ -20,8 +22,6 @@ from multimep.packing import Limits, Packing, Piece, pack, pack_waves
 
 SOLVING = 5.0
 """Seconds of the integer programme for each wave; more gained nothing over list scheduling in the replay's studies."""
-LOADING = 30.0
-"""Seconds of an allocation before its first unit: the scheduler's step, the imports, the language model read once."""
 
 
 class PlanError(ValueError):
@@ -57,11 +57,19 @@ class Unit:
 
 @dataclass(frozen=True)
 class Shard:
-    """One allocation: the names of the units of each lane, predicted seconds, and whether it has a GPU."""
+    """One allocation.
+
+    Attributes:
+        lanes: the names of each worker's units.
+        seconds: predicted, from its start to its end, with the slowdown by workers that share a GPU.
+        gpu: whether it has one (or a node of them).
+        workers: that share one GPU at most; 1 without a GPU.
+    """
 
     lanes: Sequence[Sequence[str]]
     seconds: float
     gpu: bool
+    workers: int
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,11 @@ class Plan:
         return {unit.name: unit for unit in self.units}
 
     @cached_property
+    def workers(self) -> Mapping[str, int]:
+        """How many workers share the GPU of each unit, by the units' names."""
+        return {name: shard.workers for shard in self.shards for lane in shard.lanes for name in lane}
+
+    @cached_property
     def identity(self) -> str:
         """Twelve digits that name this plan and no other."""
         return hashlib.sha256(_text(self).encode()).hexdigest()[:12]
@@ -95,20 +108,17 @@ class Plan:
 
 def make(config: Config, results: Path, needed: Sequence[str], factors: Mapping[str, float]) -> Plan:
     """The plan of the cross-predictions of which an output is `needed`; raises PlanError where its inputs lack."""
-    cluster = Cluster(**config.get("cluster", {}))
+    site = cluster.of(config)
     wanted = {str(Path(path)) for path in needed}
     units = [
         unit for job in layout.jobs(config) if wanted & set((unit := _unit(config, results, job, factors)).outputs)
     ]
     found = {
-        "GPU": _waves([unit for unit in units if unit.gpu], _gpu_limits(cluster), cluster.allocations),
-        "cores": _waves([unit for unit in units if not unit.gpu], _core_limits(cluster), cluster.allocations),
+        "GPU": _waves([unit for unit in units if unit.gpu], _gpu_limits(site), site, site.shared),
+        "cores": _waves([unit for unit in units if not unit.gpu], _core_limits(site), site, 1.0),
     }
     shards = [
-        Shard([list(lane) for lane in one.lanes], one.seconds, name == "GPU")
-        for name, waves in found.items()
-        for wave in waves
-        for one in wave.shards
+        _shard(one, name == "GPU", site) for name, waves in found.items() for wave in waves for one in wave.shards
     ]
     solved = {name: _account(waves) for name, waves in found.items() if waves}
     language_model = json.dumps(dict(config.get("language_model", {})), sort_keys=True)
@@ -119,8 +129,7 @@ def _unit(config: Config, results: Path, job: Job, factors: Mapping[str, float])
     work = forecast.work(config, results, job)
     if work is None:
         raise PlanError(f"{job.name}: its datasets or splits are not there; make them first: snakemake prepared")
-    gpus = bool(config.get("cluster", {}).get("gres"))
-    cost = costs.predict(work, gpus=gpus, factors=factors)
+    cost = costs.predict(work, gpus=bool(config.get("cluster", {}).get("gres")), factors=factors)
     single = not layout.is_joint(config, job.label)
 
     def below(*parts: str) -> list[str]:
@@ -141,12 +150,20 @@ def _unit(config: Config, results: Path, job: Job, factors: Mapping[str, float])
     )
 
 
-def _waves(units: Sequence[Unit], limits: Limits, allocations: int | None) -> list[Packing]:
+def _waves(units: Sequence[Unit], limits: Limits, site: Cluster, slowdown: float) -> list[Packing]:
     """Waves for so many allocations at the same time, the longest first, or the fewest shards for the walltime."""
-    pieces = [Piece(unit.name, unit.seconds, unit.memory) for unit in units]
+    pieces = [Piece(unit.name, unit.seconds * slowdown, unit.memory) for unit in units]
     if not pieces:
         return []
-    return pack_waves(pieces, limits, allocations, seconds_to_solve=SOLVING) if allocations else [pack(pieces, limits)]
+    gpus = site.allocations
+    return pack_waves(pieces, limits, gpus, seconds_to_solve=SOLVING) if gpus else [pack(pieces, limits)]
+
+
+def _shard(found: packing.Shard, gpu: bool, site: Cluster) -> Shard:
+    """A shard; where each lane has a GPU to itself, nothing slows it down."""
+    workers = math.ceil(len(found.lanes) / site.gpus_per_allocation) if gpu else 1
+    seconds = found.seconds if workers > 1 or not gpu else site.start + (found.seconds - site.start) / site.shared
+    return Shard([list(lane) for lane in found.lanes], seconds, gpu, workers)
 
 
 def _account(waves: Sequence[Packing]) -> str:
@@ -156,20 +173,48 @@ def _account(waves: Sequence[Packing]) -> str:
     return f"{shards} shards by {solvers}, at most {gap:.1%} above the lower bound"
 
 
-def _gpu_limits(cluster: Cluster) -> Limits:
-    lanes = cluster.workers * cluster.gpus_per_allocation
-    return Limits(60.0 * cluster.walltime, cluster.gpu_memory * cluster.gpus_per_allocation, lanes, LOADING)
+def _gpu_limits(site: Cluster) -> Limits:
+    lanes = site.workers * site.gpus_per_allocation
+    return Limits(60.0 * site.walltime, site.gpu_memory * site.gpus_per_allocation, lanes, site.start)
 
 
-def _core_limits(cluster: Cluster) -> Limits:
-    return Limits(60.0 * cluster.walltime, cluster.memory, cluster.cores, LOADING)
+def _core_limits(site: Cluster) -> Limits:
+    return Limits(60.0 * site.walltime, site.memory, site.cores, site.start)
 
 
-def sentence(plan: Plan, cluster: Cluster) -> str:
-    """What the plan is, and what it will take."""
-    total = forecast.of([costs.Cost(unit.seconds, unit.memory, unit.gpu) for unit in plan.units], cluster)
+def sentence(plan: Plan, site: Cluster, others: Sequence[costs.Cost | None] = ()) -> str:
+    """What the plan is, what it and the jobs beside it will take, and fewer allocations where some gain nothing."""
+    rest = forecast.alone((), others, site)
+    gpus, cores = (
+        math.fsum(forecast.held(one.seconds, gpu, site, len(one.lanes)) for one in plan.shards if one.gpu == gpu)
+        for gpu in (True, False)
+    )
+    total = forecast.Forecast(
+        len(plan.units), rest.others, rest.unknown, rest.gpu_hours + gpus, rest.core_hours + cores
+    )
     packed = "; ".join(f"{name}: {how}" for name, how in plan.solved.items()) or "nothing to pack"
-    return f"{total.sentence(cluster)}\n{packed}"
+    return "\n".join([total.sentence(site), packed, *advice(plan, site)])
+
+
+def advice(plan: Plan, site: Cluster) -> Iterator[str]:
+    """A smaller number of allocations, where the one that is set does not shorten the makespan's lower bound.
+
+    The bound of m lanes is start + max(s_max, sum s / m). Lanes that work less than their start are no gain either.
+    """
+    enough = {}
+    kinds = (True, site.workers * site.gpus_per_allocation, site.shared), (False, site.cores, 1.0)
+    for gpu, lanes, slowdown in kinds:
+        seconds = [slowdown * unit.seconds for unit in plan.units if unit.gpu == gpu]
+        if seconds:
+            shortest = max(*seconds, site.start)
+            enough[math.ceil(math.fsum(seconds) / (lanes * shortest))] = shortest
+    most = max(enough, default=0)
+    if enough and site.allocations and site.allocations > most:
+        reason = "the longest cross-prediction" if enough[most] > site.start else "an allocation's start"
+        yield (
+            f"allocations: {site.allocations} is more than this work can use: from {most} on, "
+            f"{reason} ({duration(enough[most])}) bounds the makespan; set allocations: {most}"
+        )
 
 
 def outdated(summary: str) -> Iterator[str]:

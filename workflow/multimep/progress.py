@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multimep import accounting, costs, forecast, layout
+from multimep import accounting, cluster, forecast, layout
 from multimep.accounting import Account, duration, kilowatt_hours
 from multimep.cluster import Cluster
 from multimep.costs import Cost
@@ -65,17 +65,21 @@ class Queue:
 
 @dataclass(frozen=True)
 class Rest:
-    """What is left to predict.
+    """What is left to do.
 
     Attributes:
-        costs: forecasts of the jobs, None where there is none yet.
+        costs: forecasts of the cross-predictions, None where there is none yet.
         waiting: finished in shards, but not collected.
         lanes: how many of the missing predictions the running jobs make side by side.
+        others: forecasts of the other stations' jobs.
+        planned: whether the cross-predictions are made in shards.
     """
 
     costs: Sequence[Cost | None]
     waiting: int = 0
     lanes: int = 0
+    others: Sequence[Cost | None] = ()
+    planned: bool = False
 
     @property
     def seconds(self) -> float:
@@ -84,36 +88,11 @@ class Rest:
         return max([sum(known) / max(self.lanes, 1), *known], default=0.0)
 
 
-def expected(config: Config) -> dict[str, list[str]]:
-    """The files of the whole study, below results/, by station; the predictions by method."""
-    names = list(config["datasets"])
-    predictions = {
-        f"predict: {label}": [
-            layout.prediction(split, label, name)
-            for split in layout.splits_of(config, label)
-            for name in layout.datasets_of(config, split)
-        ]
-        for label in config["methods"]
-    }
-    left_out = names if any(layout.is_among_others(config, split) for split in config["splits"]) else []
-    return {
-        "dataset": [f"datasets/{name}.csv" for name in names],
-        **({"wild_type": [f"wild_types/{name}.json" for name in left_out]} if left_out else {}),
-        "checkpoint": ["checkpoint.json"],
-        "embed": [f"embeddings/{name}.h5" for name in names],
-        "split": layout.splits(config, names),
-        **predictions,
-        "evaluate": [f"metrics/{name}.csv" for name in names],
-        "leaks": ["leaks.json"],
-        "report": ["report.html"],
-    }
-
-
 def stations(config: Config, results: Path) -> list[Station]:
     """Every station with the number of its files that are there."""
     return [
         Station(name, sum((results / path).exists() for path in paths), len(paths))
-        for name, paths in expected(config).items()
+        for name, paths in layout.expected(config).items()
     ]
 
 
@@ -141,15 +120,14 @@ def ask_queue(folders: Sequence[Path]) -> Queue:
 
 
 def rest(config: Config, results: Path, queue: Queue) -> Rest:
-    """What is left to predict, forecast with the factors in calibration.json, by the jobs that run now."""
+    """What is left, forecast with the factors in calibration.json, by the jobs that run now."""
     factors = _read_json(results / "calibration.json", {})
-    gpus = bool(config.get("cluster", {}).get("gres"))
     missing = list(forecast.missing(config, results))
     left = [job for job in missing if not _ahead(results, job).exists()]
-    works = [forecast.work(config, results, job) for job in left]
-    found = [None if work is None else costs.predict(work, gpus=gpus, factors=factors) for work in works]
+    found = [forecast.cost(config, forecast.work(config, results, job), factors) for job in left]
     plan = _read_json(results / "plan.json", {"shards": []})
-    return Rest(found, len(missing) - len(left), lanes(queue, plan))
+    others = list(forecast.others(config, results))
+    return Rest(found, len(missing) - len(left), lanes(queue, plan), others, bool(plan["shards"]))
 
 
 def _ahead(results: Path, job: Job) -> Path:
@@ -203,13 +181,13 @@ def complaint(text: str) -> str:
 
 def status(config: Config, results: Path, benchmarks: Path, folders: Sequence[Path]) -> str:
     """All that is known of a study, as text."""
-    cluster = Cluster(**config.get("cluster", {}))
-    queue, account = ask_queue(folders), accounting.read(benchmarks, cluster)
+    site = cluster.of(config)
+    queue, account = ask_queue(folders), accounting.read(benchmarks, site)
     parts = (
         progress_lines(stations(config, results)),
         queue_lines(queue),
         used_lines(account),
-        rest_lines(rest(config, results, queue), cluster),
+        rest_lines(rest(config, results, queue), site),
         failure_lines(list(failures(config, results))),
     )
     return "\n\n".join("\n".join(part) for part in parts if part)
@@ -252,8 +230,7 @@ def used_lines(account: Account) -> list[str]:
     if not account.usages:
         return ["used: nothing yet"]
     total, site = account.total, account.cluster
-    money = account.money(total)
-    paid = f", {accounting.amount(money, site.currency)}" if money else ""
+    paid = _paid(account.money(total), site)
     return [
         f"used: {_hours(total.gpu_seconds, 'GPU')}, {_hours(total.core_seconds, 'core')}{paid}, "
         f"about {kilowatt_hours(account.energy(total))} ({len(total.runs)} finished jobs)",
@@ -268,21 +245,29 @@ def _hours(seconds: float, what: str) -> str:
     return f"{seconds / 3600:,.1f} {what}-hours" if seconds >= 3600 else f"{duration(seconds)} of {what} time"
 
 
-def rest_lines(left: Rest, cluster: Cluster) -> list[str]:
+def rest_lines(left: Rest, site: Cluster) -> list[str]:
     """What is left, what it will take, and how long."""
     waiting = [f"{left.waiting} predictions of shards wait to be collected: multimep collect"] * bool(left.waiting)
-    if not left.costs:
-        return [*waiting, "rest: no cross-prediction is left"]
-    total = forecast.of(left.costs, cluster)
-    pace = f"with {left.lanes} side by side, as now" if left.lanes else "one after the other: none runs in SLURM now"
-    unknown = f" ({total.unknown} of them not foreseeable before their splits are made)" if total.unknown else ""
-    energy = kilowatt_hours(forecast.energy(total.gpu_hours, total.core_hours, cluster))
+    if not left.costs and not left.others:
+        return [*waiting, "rest: nothing is left"]
+    total = (forecast.packed if left.planned else forecast.alone)(left.costs, left.others, site)
+    unknown = f" ({total.unknown} not foreseeable before `make fetch`)" if total.unknown else ""
+    money = forecast.price(total.gpu_hours, total.core_hours, site)
     gpus, cores = _hours(3600 * total.gpu_hours, "GPU"), _hours(3600 * total.core_hours, "core")
+    energy = kilowatt_hours(forecast.energy(total.gpu_hours, total.core_hours, site))
     return [
         *waiting,
-        f"rest: {total.jobs} cross-predictions{unknown}: about {gpus}, {cores}, {energy}",
-        f"rest: about {duration(left.seconds)} {pace}",
+        f"rest: {total.jobs}{unknown}: about {gpus}, {cores}{_paid(money, site)}, {energy}",
+        *([f"rest: predictions: about {duration(left.seconds)} {_pace(left.lanes)}"] if left.costs else []),
     ]
+
+
+def _pace(lanes: int) -> str:
+    return f"with {lanes} side by side, as now" if lanes else "one after the other: none runs in SLURM now"
+
+
+def _paid(money: float, site: Cluster) -> str:
+    return f", {accounting.amount(money, site.currency)}" if money else ""
 
 
 def failure_lines(found: Sequence[str]) -> list[str]:

@@ -75,6 +75,7 @@ class Workshop:
         (self.folder(unit) / STAMP).unlink(missing_ok=True)
         job.run(self.mirror, self.cache, self.unfinished, loader)
         times = {"s": time.perf_counter() - begin, "cpu_time": time.process_time() - cpu}
+        times["workers"] = self.plan.workers[unit.name]
         write_whole(self.folder(unit) / STAMP, json.dumps({"sha256": stamp, **times}) + "\n")
 
     def attempt(self, unit: Unit, loader: chosen_model.Loader) -> list[str]:
@@ -142,7 +143,7 @@ def collect(workshop: Workshop) -> Iterator[str]:
     for unit in workshop.plan.units:
         if workshop.is_finished(unit):
             stamp = json.loads((workshop.folder(unit) / STAMP).read_text(encoding="utf-8"))
-            write_whole(Path(unit.benchmark), _benchmark(stamp["s"], stamp["cpu_time"]))
+            write_whole(Path(unit.benchmark), _benchmark(stamp["s"], stamp["cpu_time"], stamp.get("workers", 1)))
             for path in map(Path, unit.outputs):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 (workshop.folder(unit) / path.name).replace(path)
@@ -150,6 +151,6 @@ def collect(workshop: Workshop) -> Iterator[str]:
             (workshop.folder(unit) / STAMP).unlink()
 
 
-def _benchmark(seconds: float, cpu: float) -> str:
-    """A benchmark file with the columns of Snakemake's that a shard knows."""
-    return f"s\tcpu_time\n{seconds:.4f}\t{cpu:.2f}\n"
+def _benchmark(seconds: float, cpu: float, workers: int) -> str:
+    """A benchmark file with the columns of Snakemake's that a shard knows, and how many workers shared a GPU."""
+    return f"s\tcpu_time\tworkers\n{seconds:.4f}\t{cpu:.2f}\t{workers}\n"

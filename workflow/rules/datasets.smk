@@ -66,8 +66,9 @@ rule checkpoint:
 
 
 rule fetch:
-    """All that comes from the network: the rest of the study needs none."""
+    """All that comes from the network, and the splits: the rest needs no network, and what it takes is foreseeable."""
     input:
         expand("<results>/datasets/{dataset}.csv", dataset=DATASETS),
+        [f"<results>/{path}" for path in layout.splits(config, DATASETS)],
         sorted({path for split in SPLITS for path in wild_types(split, "")}),
         "<results>/checkpoint.json",

@@ -26,7 +26,7 @@ def asks(label=None):
     def on_gpu(wildcards):
         label = labelled(wildcards)
         return bool(CLUSTER.get("gres")) and prices.uses_gpu(
-            priced(label), settings_of(label)
+            layout.method_of(config, label), layout.sized_by(config, label)
         )
 
     def megabytes(wildcards, input, attempt):
@@ -46,21 +46,6 @@ def asks(label=None):
     }
 
 
-def priced(label):
-    """The name under which `costs` knows a label of the study, or a station."""
-    return layout.method_of(config, label) if label in config["methods"] else label
-
-
-def settings_of(label):
-    """What decides the size of a method's or a station's job."""
-    if label in config["methods"]:
-        return layout.settings_of(config, label)
-    if label == "embed":
-        return config.get("language_model", {})
-    tables = len(layout.predictions(config, DATASETS[:1]))
-    return {"tables": tables, **config.get("evaluation", {})}
-
-
 def several(paths):
     """Files of one name among a rule's inputs, as a list even if there is one."""
     return [paths] if isinstance(paths, str) else paths
@@ -70,8 +55,8 @@ def cost(label, input):
     """What a job on these inputs is predicted to take."""
     splits = several(input.splits) if label in config["methods"] else []
     work = forecast.read_work(
-        priced(label),
-        settings_of(label),
+        layout.method_of(config, label),
+        layout.sized_by(config, label),
         several(input.records),
         splits,
         input.get("model"),

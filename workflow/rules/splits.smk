@@ -1,3 +1,7 @@
+localrules:
+    split,
+
+
 rule split:
     """Say for every variant of every fold whether it teaches or is asked."""
     input:
