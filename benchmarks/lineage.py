@@ -2,7 +2,7 @@ r"""One procedure on the authors' splits of the lineage datasets: R2 and coverag
 
     python benchmarks/lineage.py --mirror file:///path/to/mirror [--published FOLDER]
 
-The procedure is `stack` of five methods without a language model, whatever the dataset; its weights are chosen by
+The procedure is `stack` of six methods without a language model, whatever the dataset; its weights are chosen by
 inner folds of the training rows and printed. The splits are those that the sources bring, without replicates on both
 sides; --published FOLDER reads A.csv ... E.csv (mutations, y, split) and their wild types NAME.wt.txt instead, in
 which seven rows asked of C and four of B have their genotype among the training rows, as the published figures had.
@@ -28,6 +28,7 @@ OF = {
     "one_hot_ridge": None,
     "site_gp": None,
     "epistasis_gp": {"rounds": 4},
+    "combination_gp": None,
     "transmep_one_hot": {
         "method": "transmep",
         "features": "one_hot",

@@ -173,6 +173,17 @@ def _epistasis_gp(work: Work) -> float:
     return rounds * (_site_gp(work) + sum(5 * 10.0 * min(n, chosen) ** 3 for n, _ in work.folds))
 
 
+def _combination_gp(work: Work) -> float:
+    # a hundred steps of an inverse and two products with the residues seen at every site, some eight of them
+    chosen, seen = int(work.settings.get("selection_rows", 500)), 8.0 * work.length
+    steps = sum(100 * (6.5 * min(n, chosen) ** 3 + 4 * min(n, chosen) ** 2 * seen) for n, _ in work.folds)
+    return steps + sum(5 * n**3 / 3 + 2 * n * (n + m) * seen + 5 * n**2 * m for n, m in work.folds)
+
+
+def _combination_memory(work: Work) -> float:
+    return (48.0 * work.largest * max(work.largest, 1024) + 300.0 * (work.largest + 1024) * work.length) / MIB
+
+
 def _plm_gp(work: Work) -> float:
     # nine terms more than site_gp's six, some twice as dear for they compare variants too
     return 3 * _site_gp(work)
@@ -263,6 +274,7 @@ PRICES: Mapping[str, Price] = {
     "plm_gp": Price(_plm_gp, lambda work: 300.0 * work.largest * max(work.largest, 1024) / MIB),
     "site_gp": Price(_site_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "epistasis_gp": Price(_epistasis_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
+    "combination_gp": Price(_combination_gp, _combination_memory),
     "shared_prior_gp": Price(_shared_prior_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "coregional_gp": Price(_coregional_gp, lambda work: 400.0 * work.largest * max(work.largest, 1024) / MIB),
     "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),

@@ -43,6 +43,7 @@ METHODS = Table(
         "augmented_ridge": "AugmentedRidge",
         "site_gp": "SiteGP",
         "epistasis_gp": "EpistasisGP",
+        "combination_gp": "CombinationGP",
         "plm_gp": "PlmGP",
         "shared_prior_gp": "SharedPriorGP",
         "coregional_gp": "CoregionalGP",
