@@ -135,6 +135,16 @@ def test_a_finished_unit_of_a_shard_is_not_left_to_do(config: dict[str, Any], pr
     assert progress.rest_lines(after, SITE)[0].endswith("wait to be collected: multimep collect")
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
+def test_nobody_is_asked_to_collect_while_shards_are_in_the_queue(
+    config: dict[str, Any], prepared: Path, state: str
+) -> None:
+    touch(prepared / "ahead" / "random" / "additive" / "alpha" / "stamp.json", "{}")
+    shard = Queued("1", state, "None", "/", "shard", "0a1b_0")
+    (line, *_) = progress.rest_lines(progress.rest(config, prepared, Queue([shard])), SITE)
+    assert line == "1 predictions of shards are put in place when all shards have ended"
+
+
 def test_a_calibrated_method_takes_longer_by_its_factor(config: dict[str, Any], prepared: Path) -> None:
     plain = progress.rest(config, prepared, Queue()).seconds
     touch(prepared / "calibration.json", json.dumps({"fine_tune_together": 1000.0}))
@@ -185,8 +195,9 @@ def test_the_command_tells_all_of_it(config: dict[str, Any], prepared: Path, tmp
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [line.split(":")[0] for line in done.stdout.splitlines() if ": " in line and "/" not in line] == [
-        "queue", "used", "rest", "rest",
+        "queue", "used", "charged", "rest", "rest",
     ]  # fmt: skip
+    assert "charged: what SLURM charged is not known: no sacct on the PATH" in done.stdout
     assert "split                         3 /  3  ##########" in done.stdout
 
 

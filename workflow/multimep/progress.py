@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multimep import accounting, costs, forecast, layout
-from multimep.accounting import Account, duration, kilowatt_hours
+from multimep import accounting, charges, costs, forecast, layout
+from multimep.accounting import Account, duration, hours, kilowatt_hours
+from multimep.charges import Charges
 from multimep.cluster import Cluster
 from multimep.costs import Cost
 from multimep.layout import Config, Job
@@ -71,11 +72,13 @@ class Rest:
         costs: forecasts of the jobs, None where there is none yet.
         waiting: finished in shards, but not collected.
         lanes: how many of the missing predictions the running jobs make side by side.
+        shards: whether shards are in the queue: what they finished is not to be collected yet.
     """
 
     costs: Sequence[Cost | None]
     waiting: int = 0
     lanes: int = 0
+    shards: bool = False
 
     @property
     def seconds(self) -> float:
@@ -147,7 +150,8 @@ def rest(config: Config, results: Path, queue: Queue) -> Rest:
     works = [forecast.work(config, results, job) for job in left]
     found = [None if work is None else costs.predict(work, gpus=gpus, factors=factors) for work in works]
     plan = _read_json(results / "plan.json", {"shards": []})
-    return Rest(found, len(missing) - len(left), lanes(queue, plan))
+    shards = any(job.rule == "shard" for job in queue.jobs)
+    return Rest(found, len(missing) - len(left), lanes(queue, plan), shards)
 
 
 def _ahead(results: Path, job: Job) -> Path:
@@ -206,7 +210,7 @@ def status(config: Config, results: Path, benchmarks: Path, folders: Sequence[Pa
     parts = (
         progress_lines(stations(config, results)),
         queue_lines(queue),
-        used_lines(account),
+        [*used_lines(account), *charged_lines(charges.ask(folders), cluster)],
         rest_lines(rest(config, results, queue), cluster),
         failure_lines(list(failures(config, results))),
     )
@@ -253,29 +257,29 @@ def used_lines(account: Account) -> list[str]:
     money = account.money(total)
     paid = f", {accounting.amount(money, site.currency)}" if money else ""
     return [
-        f"used: {_hours(total.gpu_seconds, 'GPU')}, {_hours(total.core_seconds, 'core')}{paid}, "
+        f"used: {hours(total.gpu_seconds, 'GPU')}, {hours(total.core_seconds, 'core')}{paid}, "
         f"about {kilowatt_hours(account.energy(total))} ({len(total.runs)} finished jobs)",
         *(f"  {gap}" for gap in account.gaps),
     ]
 
 
-def _hours(seconds: float, what: str) -> str:
-    """Hours of GPUs or cores; less than one is told in minutes and seconds."""
-    if not seconds:
-        return f"no {what} time"
-    return f"{seconds / 3600:,.1f} {what}-hours" if seconds >= 3600 else f"{duration(seconds)} of {what} time"
+def charged_lines(found: Charges, cluster: Cluster) -> list[str]:
+    """What SLURM charged for all attempts, beside what the finished jobs measured."""
+    first, *more = charges.sentences(found, cluster)
+    return [f"charged: {first}".replace("charged: SLURM charged", "charged by SLURM:"), *(f"  {one}" for one in more)]
 
 
 def rest_lines(left: Rest, cluster: Cluster) -> list[str]:
     """What is left, what it will take, and how long."""
-    waiting = [f"{left.waiting} predictions of shards wait to be collected: multimep collect"] * bool(left.waiting)
+    when = "are put in place when all shards have ended" if left.shards else "wait to be collected: multimep collect"
+    waiting = [f"{left.waiting} predictions of shards {when}"] * bool(left.waiting)
     if not left.costs:
         return [*waiting, "rest: no cross-prediction is left"]
     total = forecast.of(left.costs, cluster)
     pace = f"with {left.lanes} side by side, as now" if left.lanes else "one after the other: none runs in SLURM now"
     unknown = f" ({total.unknown} of them not foreseeable before their splits are made)" if total.unknown else ""
     energy = kilowatt_hours(forecast.energy(total.gpu_hours, total.core_hours, cluster))
-    gpus, cores = _hours(3600 * total.gpu_hours, "GPU"), _hours(3600 * total.core_hours, "core")
+    gpus, cores = hours(3600 * total.gpu_hours, "GPU"), hours(3600 * total.core_hours, "core")
     return [
         *waiting,
         f"rest: {total.jobs} cross-predictions{unknown}: about {gpus}, {cores}, {energy}",
