@@ -1,6 +1,9 @@
 """The driver as a job on a real SLURM: its own time limit, a requeue, a restart of slurmctld at the wrong moment."""
 
+import os
+import signal
 import subprocess
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -9,6 +12,7 @@ from slurm_study import (
     ENVIRONMENT,
     ROOT,
     SlurmStudy,
+    environments,
     epoch_of,
     frozen,
     in_second_fold,
@@ -81,10 +85,11 @@ def test_a_leg_that_ends_cancels_its_shard_which_the_next_leg_continues_from_its
         completes(study)
     finally:
         study.cancel()
-    (_, leg1), (second, leg2) = legs(study)
-    assert (leg1, leg2) == ("FAILED", "COMPLETED")
+    *earlier, (last, state) = legs(study)  # two legs, or more on a slow machine
+    assert state == "COMPLETED"
+    assert {state for _, state in earlier} == {"FAILED"}  # status 75: it was not done
     assert "multimep: asked to stop; running jobs have 20 s" in said(study, first)
-    assert "multimep: the report is results/report.html" in said(study, second)
+    assert "multimep: the report is results/report.html" in said(study, last)
     assert study.predictions() == expected
     shards = study.jobs("rule_shard")
     assert shards[0].number == job
@@ -103,7 +108,11 @@ def test_a_driver_that_was_requeued_waits_for_what_it_left_and_removes_its_own_l
         in_second_fold(study)
         (fold,) = trained_folds(study, "alpha")
         finished = fold.stat().st_mtime_ns
-        slurm("scontrol", "requeue", first)  # as after the loss of its node
+        slurm("scontrol", "requeue", first)
+        for number, variables in environments():  # as the loss of its node ends it, without a last word
+            if variables.get("SLURM_JOB_ID") == first:
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
         until(lambda: "the driver before this one was killed" in said(study, first), "the lock is seen", 600)
         if fold.exists():
             assert fold.stat().st_mtime_ns == finished
