@@ -64,7 +64,7 @@ def test_a_drained_node_finishes_what_it_has_and_a_lost_one_is_left_for_another(
     assert not study.orphans()  # on the lost node neither
 
 
-def test_a_training_that_stands_still_until_slurm_kills_it_is_made_again(
+def test_a_training_that_stands_still_until_its_time_is_up_is_submitted_again(
     tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
     study = make(tmp_path / "study", METHODS, ["alpha"], lead=0, walltime=1)  # no warning
