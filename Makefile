@@ -4,11 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
-# The memory of this machine, less a tenth for everything else, bounds what runs side by side.
-MEMORY := $(shell $(PYTHON) -c "import os; print(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') * 9 // 10**7)")
 # A progress display on a terminal; elsewhere lines that say how many of the steps are done.
 LOGGER := $(shell test -t 2 && echo --logger rich)
-SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --resources mem_mb=$(MEMORY) $(LOGGER)
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) $(LOGGER)
 
 .PHONY: run dry-run fetch test check shapes format lock schema clean
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from small_study import ROOT, Workspace, study
 
 LAB = ROOT.parent / "shared" / "slurm"
 QUICK = {"latency-wait": 5, "slurm-init-seconds-before-status-checks": 2, "max-status-checks-per-second": 5}
+METHODS = {"fine_tune": {"epochs": 60, "batch_size": 16}}
+TRAINING = "random/fine_tune/alpha"
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM_JOB", "SNAKEMAKE"))},
     "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -76,21 +78,33 @@ class SlurmStudy(Workspace):
         finally:
             if driver.poll() is None:
                 for process in _children(driver.pid):
-                    os.kill(process, signal.SIGKILL)
+                    with suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
                 driver.kill()
+                driver.wait()
             self.cancel()
 
     def cancel(self) -> None:
-        """End all of the study's jobs."""
+        """End all of the study's jobs and their processes, on nodes too that SLURM has given up."""
         rows = [line.split("|") for line in slurm("squeue", "-h", "-o", "%i|%Z").splitlines()]
         numbers = [row[0] for row in rows if row[1] == str(self.folder)]
         if numbers:
             slurm("scancel", *numbers)
+        end = time.monotonic() + 30
+        while self.orphans() and time.monotonic() < end:
+            time.sleep(0.5)
+        for process in self.orphans():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+    def orphans(self) -> list[int]:
+        """The processes of the study's jobs."""
+        return [number for number, variables in environments() if variables.get("SLURM_SUBMIT_DIR") == str(self.folder)]
 
     def said(self, log: str = "driver.log") -> str:
         return (self.folder / log).read_text(errors="replace")
 
-    def ends(self, driver: subprocess.Popen[bytes], seconds: float = 400) -> int:
+    def ends(self, driver: subprocess.Popen[bytes], seconds: float = 800) -> int:
         """The driver's exit status; of one that hangs the log is told."""
         try:
             return driver.wait(seconds)
@@ -119,18 +133,63 @@ class SlurmStudy(Workspace):
 
 
 def slurm(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def environments() -> Iterator[tuple[int, dict[str, str]]]:
+    """The variables of every process, by its number."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # it has ended meanwhile
+                lines = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+                yield int(folder.name), dict(line.split("=", 1) for line in lines if "=" in line)
 
 
 def processes(job: str) -> Iterator[int]:
     """The commands `multimep` of a job: they alone get their work from no other process of it."""
-    for folder in Path("/proc").iterdir():
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0") if folder.name.isdigit() else []
-            if any(Path(word.decode()).name == "multimep" for word in words[:3]) and job in _job_of(folder):
-                yield int(folder.name)
-        except OSError:  # it has ended meanwhile
-            continue
+    for number, variables in environments():
+        if variables.get("SLURM_JOB_ID") == job:
+            with suppress(OSError):
+                words = Path(f"/proc/{number}/cmdline").read_bytes().split(b"\0")
+                if any(Path(word.decode()).name == "multimep" for word in words[:3]):
+                    yield number
+
+
+def frozen(job: str) -> list[int]:
+    """Stop the commands `multimep` of a job where they are; the numbers of their processes."""
+    found = list(processes(job))
+    for number in found:
+        os.kill(number, signal.SIGSTOP)
+    assert found
+    return found
+
+
+def thaw_when_told(stopped: Sequence[int], seconds: float = 240) -> None:
+    """Wait until frozen processes have been sent SIGTERM, then let them go on.
+
+    SLURM's warning waits for them; what ends a job (scancel, the time limit) wakes them itself.
+    """
+    until(lambda: not any(_is_stopped(number) and not _has_term(number) for number in stopped), "SIGTERM", seconds)
+    for number in stopped:
+        with suppress(ProcessLookupError):
+            os.kill(number, signal.SIGCONT)
+
+
+def _is_stopped(process: int) -> bool:
+    return _facts(process).get("State", "").startswith("T")
+
+
+def _has_term(process: int) -> bool:
+    pending = int(_facts(process).get("ShdPnd", "0"), 16) | int(_facts(process).get("SigPnd", "0"), 16)
+    return bool(pending & 1 << signal.SIGTERM - 1)
+
+
+def _facts(process: int) -> dict[str, str]:
+    """What Linux says of a process; nothing of one that has ended."""
+    with suppress(OSError):
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return {}
 
 
 def _children(parent: int) -> list[int]:
@@ -139,12 +198,7 @@ def _children(parent: int) -> list[int]:
     return [int(number) for number in {*told.stdout.split(), *own.stdout.split()} if int(number) != parent]
 
 
-def _job_of(process: Path) -> list[str]:
-    variables = (process / "environ").read_bytes().decode().split("\0")
-    return [value for name, _, value in (one.partition("=") for one in variables) if name == "SLURM_JOB_ID"]
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 240) -> Any:
     """Wait; returns what the condition gave."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -198,6 +252,12 @@ def shard_running(found: SlurmStudy, unit: str) -> str:
         if any(unit in lane for lane in one["lanes"]):
             return "".join(found.queue(f"rule_shard_wildcards_{plan['identity']}_{number}")[:1])
     return ""
+
+
+def in_second_fold(found: SlurmStudy) -> str:
+    """Wait until the first of TRAINING's two folds is finished; the number of the job."""
+    until(lambda: trained_folds(found, "alpha"), "the first fold")
+    return str(until(lambda: shard_running(found, TRAINING), "the shard runs"))
 
 
 def trained_folds(found: SlurmStudy, dataset: str) -> list[Path]:

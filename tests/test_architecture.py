@@ -21,6 +21,7 @@ ORDER = (
     "layout",
     "forecast",
     "accounting",
+    "charges",
     "progress",
     "paths",
     "mutations",

@@ -145,3 +145,14 @@ def test_a_missing_input_is_named_as_snakemake_knows_it(tmp_path: Path) -> None:
 
 def test_a_station_without_a_language_model_has_a_cost() -> None:
     assert costs.predict(Work("evaluate", ((0, 1000),), 90, NONE, {"tables": 12, "bootstrap": 100})).seconds > START
+
+
+def test_a_container_bounds_the_memory_of_its_machine_and_one_without_a_limit_does_not(tmp_path: Path) -> None:
+    machine = costs.megabytes_here([])
+    limits = {name: tmp_path / name for name in ("container", "none", "older")}
+    limits["container"].write_text("2000000000\n")
+    limits["none"].write_text("max\n")
+    limits["older"].write_text("9223372036854771712\n")  # what cgroups of version 1 say where nothing was set
+    assert machine > 0
+    assert costs.megabytes_here([limits["container"], tmp_path / "absent"]) == min(1800, machine)
+    assert costs.megabytes_here([limits["none"], limits["older"]]) == machine

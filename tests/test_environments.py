@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from multimep import __version__
 from multimep.cluster import Cluster
@@ -18,7 +20,8 @@ ENVS = ROOT / "envs"
 PROFILES = ROOT / "profiles"
 GENERATED = ("environment.yaml", "multimep.def", "modules-claix.sh")
 ON_CLUSTERS = ("claix", "juwels", "slurm")
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 CLUSTER_KEYS = {
     "gpu_partition", "gres", "partition", "gpus_per_allocation", "gpu_memory", "walltime", "workers", "cores_per_gpu",
     "watts_per_gpu", "watts_per_core", "price_per_gpu_hour", "price_per_core_hour", "currency",
@@ -44,6 +47,35 @@ def conda_packages() -> tuple[list[str], dict[str, str]]:
     return [entry for entry in entries if isinstance(entry, str)], dict(pin.split("==") for pin in inner)
 
 
+def required() -> list[Requirement]:
+    """All that pyproject.toml asks for: to run, for the pipeline, to develop."""
+    groups = [*PROJECT["optional-dependencies"].values(), *PYPROJECT["dependency-groups"].values()]
+    return [Requirement(one) for group in (PROJECT["dependencies"], *groups) for one in group]
+
+
+def installed(environment: str) -> dict[str, str]:
+    """Package and version of everything that an environment installs from an index."""
+    if environment == "conda":
+        return conda_packages()[1]
+    script = text(ROOT / {"cpu": "Makefile", "cuda": "envs/lock.sh", "apptainer": "envs/multimep.def"}[environment])
+    locks = {"cpu": ["requirements.txt"], "cuda": ["requirements-cuda.txt"]}
+    named = locks.get(environment) or re.findall(r"--requirement /opt/multimep/envs/(\S+)", script)
+    assert len(named) == 1
+    torch = dict(re.findall(r"pip install (?:\S+ )*\"?(torch)==([0-9.]+)", script)) if environment != "cuda" else {}
+    return torch | pins(ENVS / named[0])
+
+
+def unmet(wanted: list[Requirement], versions: dict[str, str]) -> list[str]:
+    """The requirements that these versions leave open, each with the version that is there."""
+    there = {canonicalize_name(name): version for name, version in versions.items()}
+    found = [(one, there.get(canonicalize_name(one.name), "")) for one in wanted]
+    return [
+        f"{one}: {version or 'missing'}"
+        for one, version in found
+        if not version or not one.specifier.contains(version, prereleases=True)
+    ]
+
+
 def settings_of_profile(name: str, key: str) -> dict[str, object]:
     return yaml.safe_load(text(PROFILES / name / f"{key}.yaml"))
 
@@ -64,6 +96,22 @@ def test_a_locked_package_has_the_same_version_with_and_without_cuda():
     cpu, cuda = pins(ENVS / "requirements.txt"), pins(ENVS / "requirements-cuda.txt")
     assert len(cpu) > 50
     assert {name: cuda.get(name) for name in cpu} == cpu
+
+
+@pytest.mark.parametrize("environment", ["cpu", "cuda", "conda", "apptainer"])
+def test_every_requirement_is_met_by_the_version_that_is_locked(environment):
+    assert len(required()) > 30
+    assert unmet(required(), installed(environment)) == [], "pyproject.toml was changed: make lock"
+
+
+def test_a_requirement_that_the_lock_does_not_meet_is_named_with_the_version_that_is_there():
+    versions = {"numpy": "2.4.6", "PyYAML": "6.0.3", "torch": "2.13.0"}
+    met = [Requirement(one) for one in ("numpy>=2.0", "pyyaml", "torch==2.13.0")]
+    assert unmet(met, versions) == []
+    drifted = [Requirement(one) for one in ("numpy>=2.5", "pandas>=3.0", "torch==2.13.1", "pyyaml<6")]
+    assert unmet(drifted, versions) == [
+        "numpy>=2.5: 2.4.6", "pandas>=3.0: missing", "torch==2.13.1: 2.13.0", "pyyaml<6: 6.0.3",
+    ]  # fmt: skip
 
 
 def test_what_only_the_cuda_lock_has_is_torch_and_its_libraries():

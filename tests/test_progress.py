@@ -160,6 +160,16 @@ def test_the_rest_names_every_station_its_price_and_fewer_starts_once_there_is_a
     assert progress.rest_lines(progress.rest(config, prepared, Queue()), site) == ["rest: nothing is left"]
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "PENDING"])
+def test_nobody_is_asked_to_collect_while_shards_are_in_the_queue(
+    config: dict[str, Any], prepared: Path, state: str
+) -> None:
+    touch(prepared / "ahead" / "random" / "additive" / "alpha" / "stamp.json", "{}")
+    shard = Queued("1", state, "None", "/", "shard", "0a1b_0")
+    (line, *_) = progress.rest_lines(progress.rest(config, prepared, Queue([shard])), SITE)
+    assert line == "1 predictions of shards are put in place when all shards have ended"
+
+
 def test_a_calibrated_method_takes_longer_by_its_factor(config: dict[str, Any], prepared: Path) -> None:
     plain = progress.rest(config, prepared, Queue()).seconds
     touch(prepared / "calibration.json", json.dumps({"fine_tune_together": 1000.0}))
@@ -205,13 +215,14 @@ def test_without_squeue_a_line_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_the_command_tells_all_of_it(config: dict[str, Any], prepared: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "multimep", "status"], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "multimep", "status"], cwd=tmp_path, capture_output=True, text=True, timeout=120,
         check=False, env={**os.environ, "PATH": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [line.split(":")[0] for line in done.stdout.splitlines() if ": " in line and "/" not in line] == [
-        "queue", "used", "rest", "rest",
+        "queue", "used", "charged", "rest", "rest",
     ]  # fmt: skip
+    assert "charged: what SLURM charged is not known: no sacct on the PATH" in done.stdout
     assert "split                         3 /  3  ##########" in done.stdout
 
 
@@ -224,14 +235,14 @@ def slurm_answers() -> bool:
 def test_jobs_of_a_real_queue_are_seen_by_their_folder_and_rule(tmp_path: Path) -> None:
     comments = "rule_predict_wildcards_random_x", "rule_predict_wildcards_random_y"
     holds = [], ["--hold"]
-    submit = ["sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 60", "--time=2", "--mem=10"]
+    submit = ["sbatch", "--parsable", "--output=/dev/null", "--wrap=sleep 120", "--time=4", "--mem=10"]
     numbers = []
     try:
         for comment, hold in zip(comments, holds, strict=True):
             command = [*submit, *hold, f"--chdir={tmp_path}", f"--comment={comment}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
             numbers.append(done.stdout.strip().split(";")[0])
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not any(job.is_running for job in progress.ask_queue([tmp_path]).jobs) and time.monotonic() < end:
             time.sleep(1)
         found = progress.ask_queue([tmp_path])
@@ -240,4 +251,4 @@ def test_jobs_of_a_real_queue_are_seen_by_their_folder_and_rule(tmp_path: Path) 
         assert progress.ask_queue([tmp_path / "another"]).jobs == []
     finally:
         for number in numbers:
-            subprocess.run(["scancel", number], check=True, timeout=60)
+            subprocess.run(["scancel", number], check=True, timeout=120)

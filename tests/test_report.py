@@ -385,6 +385,12 @@ def test_hours_in_shards_stand_with_the_shard_alone() -> None:
     assert "count once, as the shard" in table.caption
 
 
+def test_what_slurm_charged_stands_below_what_the_jobs_measured(study: Findings) -> None:
+    told = ("SLURM charged 12.0 s of GPU time (attempts: 3)", "of it 4.0 s of GPU time for attempts that failed (1)")
+    page = report.render(replace(study, charged=told))
+    assert "left out. SLURM charged 12.0 s of GPU time (attempts: 3). Of it 4.0 s of GPU time for attempts" in page
+
+
 def test_a_study_without_run_times_has_no_table_of_them(study: Findings) -> None:
     assert usage_table.usage_table(accounting.Account()) is None
     assert "What it took" not in report.render(replace(study, account=accounting.Account()))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slurm_study import ENVIRONMENT, LAB
+from slurm_study import ENVIRONMENT, LAB, METHODS, SlurmStudy, make, undisturbed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,7 +23,7 @@ def answers() -> bool:
     """Whether a SLURM is there that has the partitions of the lab."""
     if shutil.which("sinfo") is None:
         return False
-    told = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True, check=False, timeout=60)
+    told = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True, check=False, timeout=120)
     return {"c23ms", "c23g"} <= set(told.stdout.split())
 
 
@@ -47,8 +47,21 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         folder.chmod(0o755)
     surroundings = {**ENVIRONMENT, "SLURM_LAB": str(place), "PURGE": "1"}
     try:
-        subprocess.run(["bash", str(LAB / "start.sh")], env=surroundings, check=True, timeout=400)
+        subprocess.run(["bash", str(LAB / "start.sh")], env=surroundings, check=True, timeout=800)
         ENVIRONMENT["SLURM_CONF"] = os.environ["SLURM_CONF"] = str(Path(place, "etc/slurm.conf"))
         yield
     finally:
-        subprocess.run(["bash", str(LAB / "stop.sh")], env=surroundings, check=True, timeout=120)
+        subprocess.run(["bash", str(LAB / "stop.sh")], env=surroundings, check=True, timeout=240)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> SlurmStudy:
+    """One training in two folds, on one GPU."""
+    return make(tmp_path / "study", METHODS, ["alpha"])
+
+
+@pytest.fixture(scope="session")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Its predictions, undisturbed."""
+    folder = tmp_path_factory.mktemp("expected")
+    return undisturbed(make(folder / "study", METHODS, ["alpha"]), folder / "run")

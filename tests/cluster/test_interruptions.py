@@ -12,41 +12,19 @@ import yaml
 
 from slurm_study import (
     ENVIRONMENT,
-    ROOT,
+    METHODS,
+    TRAINING,
     SlurmStudy,
+    frozen,
+    in_second_fold,
     make,
     shard_running,
     slurm,
     trained_folds,
-    undisturbed,
     until,
 )
 
 pytestmark = [pytest.mark.workflow, pytest.mark.cluster_long, pytest.mark.usefixtures("lab")]
-
-TRAINING = "random/fine_tune/alpha"
-METHODS = {"fine_tune": {"epochs": 60, "batch_size": 16}}
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> SlurmStudy:
-    """One training in two folds, on one GPU."""
-    return make(tmp_path / "study", METHODS, ["alpha"])
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Its predictions, undisturbed."""
-    folder = tmp_path_factory.mktemp("expected")
-    return undisturbed(
-        make(folder / "study", {"fine_tune": {"epochs": 60, "batch_size": 16}}, ["alpha"]), folder / "run"
-    )
-
-
-def in_second_fold(study: SlurmStudy) -> str:
-    """Wait until the first of two folds is finished; the number of the job."""
-    until(lambda: trained_folds(study, "alpha"), "the first fold")
-    return str(until(lambda: shard_running(study, TRAINING), "the shard runs"))
 
 
 def node_of(job: str) -> str:
@@ -74,7 +52,7 @@ def test_a_drained_node_finishes_what_it_has_and_a_lost_one_is_left_for_another(
         time.sleep(1)
         assert job in study.queue()  # what runs may end
         slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-        elsewhere = until(lambda: node_of(shard_running(study, TRAINING)), "it runs elsewhere", 300)
+        elsewhere = until(lambda: node_of(shard_running(study, TRAINING)), "it runs elsewhere", 600)
         assert elsewhere != node
         assert trained_folds(study, "alpha")
         assert study.ends(driver) == 0, study.said()[-6000:]
@@ -83,6 +61,21 @@ def test_a_drained_node_finishes_what_it_has_and_a_lost_one_is_left_for_another(
     assert states.count("COMPLETED") == 1
     assert len(states) == 2
     assert not study.jobs("rule_predict")
+    assert not study.orphans()  # on the lost node neither
+
+
+def test_a_training_that_stands_still_until_its_time_is_up_is_submitted_again(
+    tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    study = make(tmp_path / "study", METHODS, ["alpha"], lead=0, walltime=1)  # no warning
+    with study.driven() as driver:
+        job = in_second_fold(study)
+        frozen(job)
+        until(lambda: [one for one in study.jobs() if (one.number, one.state) == (job, "TIMEOUT")], "the time-out")
+        assert study.ends(driver) == 0, study.said()[-6000:]
+    assert study.predictions() == expected
+    assert [one.state for one in study.jobs("rule_shard")] == ["TIMEOUT", "COMPLETED"]
+    assert not study.orphans()
 
 
 def test_a_job_out_of_memory_gets_more_and_completes(study: SlurmStudy, expected: dict[str, bytes]) -> None:
@@ -111,7 +104,7 @@ def test_a_restart_of_slurmctld_is_not_noticed(study: SlurmStudy, expected: dict
             time.sleep(20)
             assert driver.poll() is None
         finally:
-            subprocess.run(["slurmctld", "-i"], env=ENVIRONMENT, check=True, timeout=60)
+            subprocess.run(["slurmctld", "-i"], env=ENVIRONMENT, check=True, timeout=120)
         assert study.ends(driver) == 0, study.said()[-6000:]
     assert study.predictions() == expected
     assert [(one.number, one.state) for one in study.jobs("rule_shard")] == [(job, "COMPLETED")]
@@ -157,30 +150,3 @@ def test_a_full_disk_is_told_in_one_line_and_the_study_completes_after_room_is_m
         assert study.ends(driver) == 0, study.said("second.log")[-6000:]
     assert study.predictions() == expected
     assert (study.results / "report.html").exists()
-
-
-def test_the_driver_as_a_job_submits_itself_again_and_goes_on(study: SlurmStudy, expected: dict[str, bytes]) -> None:
-    (study.folder / "profiles").symlink_to(ROOT / "profiles")
-    limits = {"SBATCH_TIMELIMIT": "2", "SBATCH_SIGNAL": "B:USR1@40", "GRACE": "1", "MULTIMEP_PROFILE": "profile"}
-    command = ["sbatch", "--parsable", "profiles/claix/driver.sbatch", *study.options]
-    first = subprocess.run(
-        command, cwd=study.folder, env=ENVIRONMENT | limits, capture_output=True, text=True, check=True
-    ).stdout.strip()
-    try:
-        until(lambda: [job for job in legs(study) if job[1] == "COMPLETED"], "the last leg", 600)
-    finally:
-        study.cancel()
-    told = [path.read_text() for path in sorted(study.folder.glob("multimep-driver-*.log"))]
-    assert len(told) == len(legs(study)) > 1
-    assert legs(study)[0] == (first, "FAILED")  # status 75: it was not done
-    assert "multimep: leg 1 ends at its time limit" in told[0]
-    assert study.predictions() == expected
-    completed = [job.comment for job in study.jobs() if job.state == "COMPLETED" and job.comment]
-    assert len(completed) == len(set(completed))
-
-
-def legs(study: SlurmStudy) -> list[tuple[str, str]]:
-    """The driver's own jobs and their states."""
-    table = slurm("sacct", "-X", "-n", "-P", "-S", study.since, "-o", "JobIDRaw,State,JobName,WorkDir")
-    rows = [line.split("|") for line in table.splitlines()]
-    return [(row[0], row[1]) for row in rows if row[2:] == ["multimep", str(study.folder)]]

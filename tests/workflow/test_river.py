@@ -2,13 +2,14 @@
 
 import functools
 import http.server
+import re
 import threading
 from pathlib import Path
 
 import pytest
 import yaml
 
-from multimep import findings, predictions
+from multimep import costs, findings, predictions
 from small_study import ROOT, Workspace, study
 
 MIRROR = ROOT.parent / "shared" / "mirror"
@@ -77,6 +78,18 @@ def test_an_unknown_key_in_the_configuration_is_refused_before_any_job(tmp_path:
     assert done.returncode != 0
     assert "fold" in done.stdout + done.stderr  # in a dry run Snakemake tells errors on stdout
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--resources", "mem_mb=64")])
+def test_plain_snakemake_promises_no_more_memory_than_this_machine_has(tmp_path: Path, more: tuple[str, ...]) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.write(study(tmp_path))
+    done = workspace.snakemake("results/splits/random/alpha.csv", *more)
+    (bound,) = re.findall(r'Provided resources: mem_mb=\D*"mem_mb", (\d+)', done.stderr)
+    asked = [int(number) for number in re.findall(r"\bmem_mb=(\d+)", done.stderr.split("Provided resources")[1])]
+    assert int(bound) == (64 if more else costs.megabytes_here())
+    assert asked
+    assert max(asked) <= int(bound)  # what needs more than there is runs alone
 
 
 @pytest.mark.mirror

@@ -219,6 +219,13 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours < 100 else f"{seconds / 3600:,.0f} h"
 
 
+def hours(seconds: float, what: str) -> str:
+    """Hours of GPUs or cores; less than one is told in minutes and seconds."""
+    if not seconds:
+        return f"no {what} time"
+    return f"{seconds / 3600:,.1f} {what}-hours" if seconds >= 3600 else f"{duration(seconds)} of {what} time"
+
+
 def kilowatt_hours(energy: float) -> str:
     """An energy in kWh for a reader, with three significant digits: 0.812 Wh, 81.2 Wh, 8.12 kWh, 812 kWh."""
     value, unit = (energy, "kWh") if energy >= 1 else (1000 * energy, "Wh")

@@ -7,8 +7,10 @@ for the Snakefile imports it. The rates are first guesses; `calibrated` corrects
 import csv
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from multimep.prices import MIB, PRICES, Model, Work, uses_gpu
@@ -23,6 +25,9 @@ START = 2.0
 """Seconds before the first operation: the interpreter and its imports (1 s without torch, 3 s with it)."""
 INTERPRETER = 550.0
 """MiB: the interpreter with its imports (110 to 200 measured) and Snakemake's own two processes in a job (130 each)."""
+
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""Where Linux says, in bytes, what a container may use of its machine's memory: cgroups of version 2 and 1."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,13 @@ def minutes(cost: Cost, attempt: int = 1, longest: int | None = None) -> int:
 def megabytes(cost: Cost, attempt: int = 1) -> int:
     """The memory to ask for: half as much again as predicted, as often as it was tried before, in MB."""
     return attempt * math.ceil(1.5 * cost.memory * MIB / 1e6)
+
+
+def megabytes_here(limits: Sequence[Path] = LIMITS) -> int:
+    """The memory for jobs that run side by side on this machine, or in this container: a tenth is left, in MB."""
+    told = [path.read_text(encoding="utf-8").strip() for path in limits if path.exists()]
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *(int(one) for one in told if one.isdigit())]) * 9 // 10**7
 
 
 def read_model(path: str) -> Model:

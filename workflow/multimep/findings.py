@@ -77,6 +77,7 @@ class Findings:
         records: what is known of each dataset, in the order of the study.
         pairs: split -> (dataset, method) -> predicted and measured fitness of the variants asked, all folds together.
         account: what the stations and methods have taken.
+        charged: what SLURM charged for all attempts, in sentences without their stops.
         questions: what is compared; the standard questions about the usual labels where None.
         nulls: labels of the methods that every other one is held against; those that were not asked do nothing.
         lacking: names of nulls that the study does not have.
@@ -92,6 +93,7 @@ class Findings:
     provenance: Provenance
     pairs: Mapping[str, Mapping[tuple[str, str], Pairs]] = field(default_factory=dict)
     account: Account = field(default_factory=Account)
+    charged: tuple[str, ...] = ()
     questions: tuple[Question, ...] | None = None
     nulls: tuple[str, ...] = ("additive", "site_gp")
     lacking: tuple[str, ...] = ()

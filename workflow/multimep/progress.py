@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multimep import accounting, cluster, forecast, layout
-from multimep.accounting import Account, duration, kilowatt_hours
+from multimep import accounting, charges, cluster, forecast, layout
+from multimep.accounting import Account, duration, hours, kilowatt_hours
+from multimep.charges import Charges
 from multimep.cluster import Cluster
 from multimep.costs import Cost
 from multimep.layout import Config, Job
@@ -73,6 +74,7 @@ class Rest:
         lanes: how many of the missing predictions the running jobs make side by side.
         others: forecasts of the other stations' jobs.
         planned: whether the cross-predictions are made in shards.
+        shards: whether shards are in the queue: what they finished is not to be collected yet.
     """
 
     costs: Sequence[Cost | None]
@@ -80,6 +82,7 @@ class Rest:
     lanes: int = 0
     others: Sequence[Cost | None] = ()
     planned: bool = False
+    shards: bool = False
 
     @property
     def seconds(self) -> float:
@@ -127,7 +130,8 @@ def rest(config: Config, results: Path, queue: Queue) -> Rest:
     found = [forecast.cost(config, forecast.work(config, results, job), factors) for job in left]
     plan = _read_json(results / "plan.json", {"shards": []})
     others = list(forecast.others(config, results))
-    return Rest(found, len(missing) - len(left), lanes(queue, plan), others, bool(plan["shards"]))
+    shards = any(job.rule == "shard" for job in queue.jobs)
+    return Rest(found, len(missing) - len(left), lanes(queue, plan), others, bool(plan["shards"]), shards)
 
 
 def _ahead(results: Path, job: Job) -> Path:
@@ -186,7 +190,7 @@ def status(config: Config, results: Path, benchmarks: Path, folders: Sequence[Pa
     parts = (
         progress_lines(stations(config, results)),
         queue_lines(queue),
-        used_lines(account),
+        [*used_lines(account), *charged_lines(charges.ask(folders), site)],
         rest_lines(rest(config, results, queue), site),
         failure_lines(list(failures(config, results))),
     )
@@ -232,28 +236,28 @@ def used_lines(account: Account) -> list[str]:
     total, site = account.total, account.cluster
     paid = _paid(account.money(total), site)
     return [
-        f"used: {_hours(total.gpu_seconds, 'GPU')}, {_hours(total.core_seconds, 'core')}{paid}, "
+        f"used: {hours(total.gpu_seconds, 'GPU')}, {hours(total.core_seconds, 'core')}{paid}, "
         f"about {kilowatt_hours(account.energy(total))} ({len(total.runs)} finished jobs)",
         *(f"  {gap}" for gap in account.gaps),
     ]
 
 
-def _hours(seconds: float, what: str) -> str:
-    """Hours of GPUs or cores; less than one is told in minutes and seconds."""
-    if not seconds:
-        return f"no {what} time"
-    return f"{seconds / 3600:,.1f} {what}-hours" if seconds >= 3600 else f"{duration(seconds)} of {what} time"
+def charged_lines(found: Charges, site: Cluster) -> list[str]:
+    """What SLURM charged for all attempts, beside what the finished jobs measured."""
+    first, *more = charges.sentences(found, site)
+    return [f"charged: {first}".replace("charged: SLURM charged", "charged by SLURM:"), *(f"  {one}" for one in more)]
 
 
 def rest_lines(left: Rest, site: Cluster) -> list[str]:
     """What is left, what it will take, and how long."""
-    waiting = [f"{left.waiting} predictions of shards wait to be collected: multimep collect"] * bool(left.waiting)
+    when = "are put in place when all shards have ended" if left.shards else "wait to be collected: multimep collect"
+    waiting = [f"{left.waiting} predictions of shards {when}"] * bool(left.waiting)
     if not left.costs and not left.others:
         return [*waiting, "rest: nothing is left"]
     total = (forecast.packed if left.planned else forecast.alone)(left.costs, left.others, site)
     unknown = f" ({total.unknown} not foreseeable before `make fetch`)" if total.unknown else ""
     money = forecast.price(total.gpu_hours, total.core_hours, site)
-    gpus, cores = _hours(3600 * total.gpu_hours, "GPU"), _hours(3600 * total.core_hours, "core")
+    gpus, cores = hours(3600 * total.gpu_hours, "GPU"), hours(3600 * total.core_hours, "core")
     energy = kilowatt_hours(forecast.energy(total.gpu_hours, total.core_hours, site))
     return [
         *waiting,

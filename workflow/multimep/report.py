@@ -115,7 +115,7 @@ def _views(findings: Findings) -> dict[str, object]:
         "calibration_caption": CALIBRATION,
         "datasets": [_dataset(record) for record in findings.records],
         "provenance": _provenance(findings.provenance),
-        "usage": usage_table.usage_table(findings.account),
+        "usage": usage_table.usage_table(findings.account, findings.charged),
         "definitions": READING
         | _other_scale(findings)
         | {measures.measure(metric).title: measures.measure(metric).definition for metric in shown},

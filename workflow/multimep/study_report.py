@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from multimep import accounting, embeddings, findings, leaks, null_gate, questions, report, settings
+from multimep import accounting, charges, embeddings, findings, leaks, null_gate, questions, report, settings
 from multimep.findings import Provenance
 from multimep.settings import Study
 
@@ -45,6 +45,7 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
         lacking=null_gate.missing(known),
         margin=study.evaluation.margin,
         leaks=leaks.read(results / "leaks.json"),
+        charged=tuple(charges.sentences(charges.ask([Path.cwd(), results.resolve().parent]), study.cluster)),
     )
     report.write(told, output)
 

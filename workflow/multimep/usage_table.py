@@ -1,6 +1,7 @@
 """The table of the report that says what the stations of a study took: time, memory, hours, energy and cost."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from multimep.accounting import Account, Usage, amount, duration, kilowatt_hours
@@ -37,8 +38,11 @@ LEFT_OUT = (
 )
 
 
-def usage_table(account: Account) -> UsageTable | None:
-    """The table of what every station and method took; None where nothing is known."""
+def usage_table(account: Account, charged: Sequence[str] = ()) -> UsageTable | None:
+    """The table of what every station and method took; None where nothing is known.
+
+    `charged`: what SLURM charged for all attempts, in sentences without their stops.
+    """
     if not account.usages:
         return None
     paid = account.money(account.total) > 0
@@ -46,7 +50,8 @@ def usage_table(account: Account) -> UsageTable | None:
     columns = ("jobs", "all jobs", "longest job", "most memory", "core time used", "core-hours", "GPU-hours", "energy")
     rows = tuple((usage.name, _usage(account, usage, paid)) for usage in account.usages)
     cost = ("cost",) if paid else ()
-    return UsageTable(groups, columns + cost, rows, _usage(account, account.total, paid), _usage_caption(account, paid))
+    caption = _usage_caption(account, paid) + "".join(f" {one[0].upper()}{one[1:]}." for one in charged)
+    return UsageTable(groups, columns + cost, rows, _usage(account, account.total, paid), caption)
 
 
 def _usage(account: Account, usage: Usage, paid: bool) -> tuple[Cell, ...]:

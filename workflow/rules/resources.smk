@@ -11,6 +11,12 @@ CLUSTER = config.get("cluster", {})
 CALIBRATION = RESULTS / "calibration.json"
 FACTORS = json.loads(CALIBRATION.read_text()) if CALIBRATION.exists() else {}
 
+# On this machine no more memory is promised at once than it has; --resources mem_mb=... says otherwise. A job that is
+# predicted to need more than all of it runs alone. On a cluster each job has an allocation of its own.
+if workflow.is_main_process and workflow.resource_settings.nodes is None:
+    if not {"mem", "mem_mb", "mem_mib"} & set(workflow.resource_settings.resources):
+        workflow.register_resource("mem_mb", costs.megabytes_here())
+
 
 def of_site(on_gpu, key, other=None):
     """A resource in the site's own words: one setting for jobs on a GPU, another or none for the others."""
