@@ -22,8 +22,8 @@ from multimep.dataset import Dataset
 from multimep.embedder import Embedder
 from multimep.methods import METHODS, Method
 from multimep.methods.recalibrated import Recalibrated
-from multimep.sources import DatasetSpec
 from multimep.schemes.source import Source
+from multimep.sources import DatasetSpec
 from multimep.typed_values import build
 
 SHOWN = ("r2", "spearman", "coverage_50", "coverage_80", "coverage_95", "ece", "ence", "chi_square", "nll", "width_95")
