@@ -20,7 +20,7 @@ fetch: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS) -- fetch
 
 test: check shapes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The rooms of numbers once more, with every shape and type in their signatures checked.
 shapes: $(VENV)/ready

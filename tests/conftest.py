@@ -46,6 +46,7 @@ from multimep.mutations import AMINO_ACIDS
 
 WILD_TYPE = "MKTAYIAKQRQISFVKSH"
 SITES = (2, 4, 7, 9, 12, 15)
+LONGEST = {"cluster": 0, "workflow": 1}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,6 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Whole studies first: they mostly wait, and one that begins last is waited for by all.
+    items.sort(key=lambda item: LONGEST.get(item.path.parent.name, len(LONGEST)))
     if os.environ.get("MULTIMEP_SHAPES") == "1":
         for item in items:
             if item.get_closest_marker("wrong_shapes"):
