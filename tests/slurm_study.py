@@ -265,7 +265,10 @@ def trained_folds(found: SlurmStudy, dataset: str) -> list[Path]:
     wild_type = found.config["datasets"][dataset]["source"]["wild_type"]
 
     def belongs(path: Path) -> bool:
-        parts = json.loads(path.read_text())
+        try:
+            parts = json.loads(path.read_text())
+        except FileNotFoundError:  # its command has succeeded since the folder was listed
+            return False
         mutants = [mutant for mutant in parts[0]["mutants"] if mutant != "WT"]
         return (
             len(parts) == 1
