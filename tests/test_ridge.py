@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from scipy.linalg import svd
+from scipy.linalg import LinAlgError, svd
 from scipy.stats import multivariate_normal
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.linear_model import RidgeCV
 
+from multimep import ridge
 from multimep.ridge import PENALTIES, Ridge, fit, leave_one_out
 
 SHAPES = [(40, 6), (25, 60), (30, 30)]
@@ -30,6 +31,22 @@ def test_penalty_and_predictions_are_those_of_scikit_learn(rows, columns, seed):
     found = fit(features, y)
     assert ratio_of(found) == pytest.approx(oracle.alpha_)
     np.testing.assert_allclose(found.predict(asked)[0], oracle.predict(asked), rtol=1e-8, atol=1e-8)
+
+
+def test_where_divide_and_conquer_does_not_converge_the_slower_decomposition_gives_the_same(monkeypatch):
+    # as LAPACK did for 4,126 double mutants; no small matrix is known on which it does
+    features, y, asked = drawn(30, 30)
+    drivers, expected = [], fit(features, y).predict(asked)
+
+    def unlucky(x, *, full_matrices, lapack_driver):
+        drivers.append(lapack_driver)
+        if lapack_driver == "gesdd":
+            raise LinAlgError("SVD did not converge")
+        return svd(x, full_matrices=full_matrices, lapack_driver=lapack_driver)
+
+    monkeypatch.setattr(ridge, "svd", unlucky)
+    np.testing.assert_allclose(fit(features, y).predict(asked), expected, rtol=1e-9)
+    assert drivers == ["gesdd", "gesvd"]
 
 
 def test_the_penalties_are_the_25_between_a_thousandth_and_a_thousand():
