@@ -37,8 +37,8 @@ class CombinationGP:
     Attributes:
         selection_rows: hyperparameters are chosen on at most this many rows, drawn with the seed, since each of the
             some hundred steps costs O(n^3); all rows teach the final model.
-        warp: learn on a scale halfway to normal scores, as `site_gp`; False (the default, better on the training rows
-            of combinatorial libraries): on the fitness itself.
+        warp: learn on a scale halfway to normal scores, as `site_gp`; False (the default, as simpler): on the fitness
+            itself. In five folds of the training rows of the lineage study the two differ by .013 in R2 at most.
     """
 
     selection_rows: int = 500
