@@ -34,6 +34,33 @@ def rbf(distances: Float[np.ndarray, "n m"], gamma: float) -> Float[np.ndarray, 
 
 
 @dataclass(frozen=True)
+class Solution:
+    """Of A w = y - m, whatever the kernel: all that predictions need of the training rows.
+
+    Attributes:
+        factor: lower Cholesky factor of A = K + noise, shape (n, n).
+        weights: A^-1 (y - m), shape (n,).
+    """
+
+    factor: Float[np.ndarray, "n n"]
+    weights: Float[np.ndarray, "n"]
+
+    def predict(
+        self, cross: Float[np.ndarray, "p n"], prior: Float[np.ndarray, "p"]
+    ) -> tuple[Float[np.ndarray, "p"], Float[np.ndarray, "p"]]:
+        """Posterior mean beyond m, and latent variance, of p points: their kernel with the rows and with themselves."""
+        # mean - m(x) = k A^-1 (y - m),  variance = k(x, x) - |L^-1 k|^2
+        half = solve_triangular(self.factor, cross.T, lower=True)
+        return cross @ self.weights, np.maximum(prior - np.sum(half**2, axis=0), SMALLEST_VARIANCE * prior)
+
+
+def solved(a: Float[np.ndarray, "n n"], residuals: Float[np.ndarray, "n"]) -> Solution:
+    """The solution for A = K + noise and residuals y - m, by one Cholesky factorisation."""
+    factor = cholesky(a, lower=True)
+    return Solution(factor, cho_solve((factor, True), residuals))
+
+
+@dataclass(frozen=True)
 class Hyperparameters:
     """Of k(x, x') = signal exp(-gamma D(x, x')) with independent noise.
 

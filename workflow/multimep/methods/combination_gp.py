@@ -6,7 +6,6 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from multimep.combination_kernel import (
     Combinations,
@@ -21,12 +20,12 @@ from multimep.combination_kernel import (
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.evidence import maximise
-from multimep.gaussian_process import SMALLEST_VARIANCE
+from multimep.gaussian_process import Solution, solved
 from multimep.methods.blocks import MeanAndVariance, in_blocks
 from multimep.methods.method import FitError, State, only
-from multimep.methods.scaling import FEWEST_ROWS, Scaling
+from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import lesson, selection
-from multimep.methods.warping import Warping
+from multimep.methods.warping import Warping, rewarped
 from multimep.predictions import Predictions
 
 
@@ -65,7 +64,7 @@ class CombinationGP:
         del embedder
         arrays, facts = state.arrays, state.facts
         variants = Variants(facts["dataset"], facts["wild_type"], tuple(facts["mutants"]))
-        scale = Warping(Scaling(**facts["scaling"]), arrays["values"], arrays["warped"])
+        scale = rewarped(facts["scaling"], arrays)
         return _conditioned(variants, arrays["targets"], arrays["theta"], scale)
 
 
@@ -79,8 +78,7 @@ class CombinationGPPredictor:
         theta: logarithms of the hyperparameters, as `combination_kernel` orders them.
         scale: of the targets.
         rows: the training variants' residues.
-        factor: lower Cholesky factor of A = K + noise I, shape (n, n).
-        weights: A^-1 y, shape (n,).
+        solution: of the training rows.
     """
 
     variants: Variants
@@ -88,8 +86,7 @@ class CombinationGPPredictor:
     theta: Float[np.ndarray, "k"]
     scale: Warping
     rows: Combinations
-    factor: Float[np.ndarray, "n n"]
-    weights: Float[np.ndarray, "n"]
+    solution: Solution
 
     def predict(self, variants: Variants) -> Predictions:
         """Posterior mean and standard deviations."""
@@ -97,11 +94,8 @@ class CombinationGPPredictor:
         return self.scale.undo(variants.mutants, mean, variance, noise_of(self.theta))
 
     def _predict_block(self, variants: Variants) -> MeanAndVariance:
-        # mean = k A^-1 y,  variance = k(x, x) - |L^-1 k|^2
         cross = kernel(combinations(variants, self.rows.sites), self.rows, self.theta)
-        half = solve_triangular(self.factor, cross.T, lower=True)
-        before = variance_of(self.theta)
-        return cross @ self.weights, np.maximum(before - np.sum(half**2, axis=0), SMALLEST_VARIANCE * before)
+        return self.solution.predict(cross, np.full(len(cross), variance_of(self.theta)))
 
     def state(self) -> State:
         """Training rows and hyperparameters."""
@@ -111,14 +105,12 @@ class CombinationGPPredictor:
             "mutants": list(self.variants.mutants),
             "scaling": asdict(self.scale.scaling),
         }
-        arrays = {"targets": self.targets, "theta": self.theta}
-        return State({**arrays, "values": self.scale.values, "warped": self.scale.warped}, facts)
+        return State({"targets": self.targets, "theta": self.theta, **self.scale.arrays}, facts)
 
 
 def _conditioned(
     variants: Variants, targets: Float[np.ndarray, "n"], theta: Float[np.ndarray, "k"], scale: Warping
 ) -> CombinationGPPredictor:
     rows = combinations(variants, sites_of(variants))
-    factor = cholesky(kernel(rows, rows, theta) + noise_of(theta) * np.eye(len(targets)), lower=True)
-    weights = cho_solve((factor, True), targets)
-    return CombinationGPPredictor(variants, targets, theta, scale, rows, factor, weights)
+    solution = solved(kernel(rows, rows, theta) + noise_of(theta) * np.eye(len(targets)), targets)
+    return CombinationGPPredictor(variants, targets, theta, scale, rows, solution)

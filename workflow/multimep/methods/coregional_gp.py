@@ -6,19 +6,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from multimep import site_kernel
 from multimep.coregionalisation import Rows, apart, coregional_covariance, cross, prior, prior_variances
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.evidence import maximise
-from multimep.gaussian_process import SMALLEST_VARIANCE
+from multimep.gaussian_process import Solution, solved
 from multimep.methods.blocks import MeanAndVariance, in_blocks
 from multimep.methods.method import FitError, State
-from multimep.methods.scaling import FEWEST_ROWS, Scaling
+from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import EXPECTED, Belief, expected_of, lesson, selection
-from multimep.methods.warping import Warping
+from multimep.methods.warping import Warping, rewarped
 from multimep.mutations import format_genotype, parse
 from multimep.predictions import Predictions
 from multimep.site_kernel import mutations_of
@@ -164,16 +163,14 @@ class ProteinModel:
         targets: of all training rows on their scales, higher better, assay after assay, shape (n,).
         theta: logarithms of the hyperparameters, in the order of `coregionalisation.apart`.
         taught: the training rows.
-        factor: lower Cholesky factor of A, shape (n, n).
-        weights: A^-1 (y - m), shape (n,).
+        solution: of the training rows.
     """
 
     protein: Protein
     targets: Float[np.ndarray, "n"]
     theta: Float[np.ndarray, "k"]
     taught: Rows
-    factor: Float[np.ndarray, "n n"]
-    weights: Float[np.ndarray, "n"]
+    solution: Solution
 
     def predict(self, task: int, variants: Variants) -> Predictions:
         """Posterior mean and standard deviations of variants of one assay."""
@@ -182,13 +179,10 @@ class ProteinModel:
         return assay.scale.undo(variants.mutants, assay.sign * mean, variance, float(apart(self.theta).noise[task]))
 
     def _block(self, task: int, variants: Variants) -> MeanAndVariance:
-        # mean = m(x) + k A^-1 (y - m),  variance = k(x, x) - |L^-1 k|^2
         asked = self.protein.rows({task: variants.mutants})
         k = cross(asked, self.taught, self.theta)
-        half = solve_triangular(self.factor, k.T, lower=True)
-        before = prior_variances(asked, self.theta)
-        variance = np.maximum(before - np.sum(half**2, axis=0), SMALLEST_VARIANCE * before)
-        return expected_of(asked.mutations, self.protein.belief) + k @ self.weights, variance
+        beyond, variance = self.solution.predict(k, prior_variances(asked, self.theta))
+        return expected_of(asked.mutations, self.protein.belief) + beyond, variance
 
 
 @dataclass(frozen=True)
@@ -217,7 +211,7 @@ class CoregionalPredictor:
             own = {"targets": model.targets, "theta": model.theta, "slopes": model.protein.slopes}
             arrays |= {f"{index}.{name}": array for name, array in own.items()}
             for task, assay in enumerate(model.protein.assays):
-                arrays |= {f"{index}.{task}.values": assay.scale.values, f"{index}.{task}.warped": assay.scale.warped}
+                arrays |= {f"{index}.{task}.{name}": array for name, array in assay.scale.arrays.items()}
             facts.append(_facts(model))
         return State(arrays, {"proteins": facts})
 
@@ -241,17 +235,15 @@ def conditioned(protein: Protein, targets: Float[np.ndarray, "n"], theta: Float[
     """The posterior of all training rows at these hyperparameters."""
     taught = protein.rows({task: assay.mutants for task, assay in enumerate(protein.assays)})
     a = cross(taught, taught, theta) + np.diag(apart(theta).noise[taught.tasks])
-    factor = cholesky(a, lower=True)
-    weights = cho_solve((factor, True), targets - expected_of(taught.mutations, protein.belief))
-    return ProteinModel(protein, targets, theta, taught, factor, weights)
+    solution = solved(a, targets - expected_of(taught.mutations, protein.belief))
+    return ProteinModel(protein, targets, theta, taught, solution)
 
 
 def _restored(state: State, index: int) -> ProteinModel:
     facts = state.facts["proteins"][index]
     assays = []
     for task, one in enumerate(facts["assays"]):
-        values, warped = (state.arrays[f"{index}.{task}.{name}"] for name in ("values", "warped"))
-        scale = Warping(Scaling(**one["scaling"]), values, warped)
+        scale = rewarped(one["scaling"], state.arrays, f"{index}.{task}.")
         assays.append(Assay(one["name"], one["wild_type"], tuple(one["mutants"]), scale, one["sign"]))
     targets, theta, slopes = (state.arrays[f"{index}.{name}"] for name in ("targets", "theta", "slopes"))
     return conditioned(Protein(facts["frame"], tuple(assays), slopes), targets, theta)

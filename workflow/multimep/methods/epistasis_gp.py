@@ -12,13 +12,13 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.linalg import cholesky, solve_triangular
 
 from multimep import site_kernel
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.evidence import maximise
-from multimep.gaussian_process import SMALLEST_VARIANCE
+from multimep.gaussian_process import SMALLEST_VARIANCE, Solution, solved
 from multimep.methods.blocks import MeanAndVariance, in_blocks
 from multimep.methods.method import FitError, State, only
 from multimep.methods.saturation import (
@@ -102,8 +102,7 @@ class EpistasisPredictor:
         link: from the hidden scale to standardised fitness.
         scaling: of the fitness.
         mutations: of the training variants.
-        factor: lower Cholesky factor of A = K + diag(doubts), shape (n, n).
-        weights: A^-1 (targets - m), shape (n,).
+        solution: of the training rows, A = K + diag(doubts).
     """
 
     variants: Variants
@@ -115,8 +114,7 @@ class EpistasisPredictor:
     link: Link
     scaling: Scaling
     mutations: Mutations
-    factor: Float[np.ndarray, "n n"]
-    weights: Float[np.ndarray, "n"]
+    solution: Solution
 
     def predict(self, variants: Variants) -> Predictions:
         """Mean and standard deviation of g(h), h normal."""
@@ -124,13 +122,10 @@ class EpistasisPredictor:
         return self.scaling.undo(variants.mutants, mean, variance, noise_of(self.theta))
 
     def _hidden(self, variants: Variants) -> MeanAndVariance:
-        # mean = m(x) + k A^-1 (t - m),  variance = k(x, x) - |L^-1 k|^2
         asked = mutations_of(variants, self.unit)
         cross = kernel(asked, self.mutations, self.theta)
-        half = solve_triangular(self.factor, cross.T, lower=True)
-        prior = variances(asked, self.theta)
-        variance = np.maximum(prior - np.sum(half**2, axis=0), SMALLEST_VARIANCE * prior)
-        return expected_of(asked, self.belief) + cross @ self.weights, variance
+        beyond, variance = self.solution.predict(cross, variances(asked, self.theta))
+        return expected_of(asked, self.belief) + beyond, variance
 
     def state(self) -> State:
         """Training rows on the hidden scale, hyperparameters and link."""
@@ -195,6 +190,5 @@ def _conditioned(
     scaling: Scaling,
 ) -> EpistasisPredictor:
     rows = mutations_of(variants, unit)
-    factor = cholesky(kernel(rows, rows, theta) + np.diag(doubts), lower=True)
-    weights = cho_solve((factor, True), targets - expected_of(rows, belief))
-    return EpistasisPredictor(variants, targets, doubts, theta, belief, unit, link, scaling, rows, factor, weights)
+    solution = solved(kernel(rows, rows, theta) + np.diag(doubts), targets - expected_of(rows, belief))
+    return EpistasisPredictor(variants, targets, doubts, theta, belief, unit, link, scaling, rows, solution)

@@ -6,19 +6,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from multimep import site_kernel
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.evidence import maximise
-from multimep.gaussian_process import SMALLEST_VARIANCE, squared_distances
+from multimep.gaussian_process import Solution, solved, squared_distances
 from multimep.knowledge import Knowledge, Rows
 from multimep.methods.blocks import MeanAndVariance, in_blocks
 from multimep.methods.method import FitError, State, only
-from multimep.methods.scaling import FEWEST_ROWS, Scaling
+from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import EXPECTED, lesson, selection
-from multimep.methods.warping import Warping
+from multimep.methods.warping import Warping, rewarped
 from multimep.methods.zero_shot_score import NONE, ZeroShotScore, score_of, zero_shot_score
 from multimep.plm_kernel import PlmKernel, plm_kernel
 from multimep.predictions import Predictions
@@ -83,7 +82,7 @@ class PlmGP:
         view = _View(plm_kernel(known, score is not None), score, facts["unit"], embedder)
         variants = Variants(facts["dataset"], facts["wild_type"], tuple(facts["mutants"]))
         rows = Rows(mutations_of(variants, facts["unit"]), arrays.get("score"), arrays.get("embedding"))
-        scale = Warping(Scaling(**facts["scaling"]), arrays["values"], arrays["warped"])
+        scale = rewarped(facts["scaling"], arrays)
         return _conditioned(view, variants, rows, arrays["targets"], arrays["theta"], arrays["slopes"], scale)
 
     def _view(self, variants: Variants, embedder: Embedder) -> "_View":
@@ -137,8 +136,7 @@ class PlmGPPredictor:
         theta: logarithms of the hyperparameters, in the order of `view.kernel.names`.
         slopes: of the expected mean: of `substitutions.FEATURES`, then of `view.kernel.linear`.
         scale: of the targets.
-        factor: lower Cholesky factor of A = K + noise I, shape (n, n).
-        weights: A^-1 (y - m), shape (n,).
+        solution: of the training rows.
     """
 
     view: _View
@@ -148,8 +146,7 @@ class PlmGPPredictor:
     theta: Float[np.ndarray, "k"]
     slopes: Float[np.ndarray, "s"]
     scale: Warping
-    factor: Float[np.ndarray, "n n"]
-    weights: Float[np.ndarray, "n"]
+    solution: Solution
 
     def predict(self, variants: Variants) -> Predictions:
         """Posterior mean and standard deviations; raises FitError where the variants lack the covariate."""
@@ -157,13 +154,10 @@ class PlmGPPredictor:
         return self.scale.undo(variants.mutants, mean, variance, _noise(self.theta))
 
     def _predict_block(self, variants: Variants) -> MeanAndVariance:
-        # mean = m(x) + k A^-1 (y - m),  variance = k(x, x) - |L^-1 k|^2
         asked, kernel = self.view.rows(variants), self.view.kernel
         cross = kernel.cross(asked, self.rows, self.theta)
-        half = solve_triangular(self.factor, cross.T, lower=True)
-        prior = kernel.variances(asked, self.theta)
-        variance = np.maximum(prior - np.sum(half**2, axis=0), SMALLEST_VARIANCE * prior)
-        return _expected(asked, kernel, self.slopes) + cross @ self.weights, variance
+        beyond, variance = self.solution.predict(cross, kernel.variances(asked, self.theta))
+        return _expected(asked, kernel, self.slopes) + beyond, variance
 
     def state(self) -> State:
         """Training rows, hyperparameters, and all that is known of the wild type."""
@@ -178,8 +172,8 @@ class PlmGPPredictor:
             "scaling": asdict(self.scale.scaling),
         }
         arrays = {
-            "targets": self.targets, "theta": self.theta, "slopes": self.slopes, "values": self.scale.values,
-            "warped": self.scale.warped, "score": self.rows.score, "embedding": self.rows.embedding,
+            "targets": self.targets, "theta": self.theta, "slopes": self.slopes, **self.scale.arrays,
+            "score": self.rows.score, "embedding": self.rows.embedding,
             "log_probabilities": known.log_probabilities, "attention": known.attention,
             "coordinates": None if known.structure is None else known.structure.coordinates,
             **({} if score is None else score.arrays),
@@ -209,6 +203,5 @@ def _conditioned(
 ) -> PlmGPPredictor:
     kernel = view.kernel
     a = kernel.cross(rows, rows, theta) + _noise(theta) * np.eye(len(targets))
-    factor = cholesky(a, lower=True)
-    weights = cho_solve((factor, True), targets - _expected(rows, kernel, slopes))
-    return PlmGPPredictor(view, variants, rows, targets, theta, slopes, scale, factor, weights)
+    solution = solved(a, targets - _expected(rows, kernel, slopes))
+    return PlmGPPredictor(view, variants, rows, targets, theta, slopes, scale, solution)

@@ -6,17 +6,16 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 from multimep import site_kernel
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.evidence import Prior, maximise
-from multimep.gaussian_process import SMALLEST_VARIANCE
+from multimep.gaussian_process import Solution, solved
 from multimep.methods.blocks import MeanAndVariance, in_blocks
 from multimep.methods.method import FitError, State, only
-from multimep.methods.scaling import FEWEST_ROWS, Scaling
-from multimep.methods.warping import Warping, unwarped_of, warping_of
+from multimep.methods.scaling import FEWEST_ROWS
+from multimep.methods.warping import Warping, rewarped, unwarped_of, warping_of
 from multimep.mutations import AMINO_ACIDS
 from multimep.predictions import Predictions
 from multimep.site_kernel import Mutations, kernel, mutations_of, noise_of, site_covariance, variances
@@ -103,8 +102,7 @@ class SiteGPPredictor:
         unit: weight of one mutation.
         scale: of the targets.
         mutations: of the training variants.
-        factor: lower Cholesky factor of A = K + noise I, shape (n, n).
-        weights: A^-1 (y - m), shape (n,).
+        solution: of the training rows.
     """
 
     variants: Variants
@@ -114,8 +112,7 @@ class SiteGPPredictor:
     unit: float
     scale: Warping
     mutations: Mutations
-    factor: Float[np.ndarray, "n n"]
-    weights: Float[np.ndarray, "n"]
+    solution: Solution
 
     def predict(self, variants: Variants) -> Predictions:
         """Posterior mean and standard deviations."""
@@ -123,13 +120,10 @@ class SiteGPPredictor:
         return self.scale.undo(variants.mutants, mean, variance, noise_of(self.theta))
 
     def _predict_block(self, variants: Variants) -> MeanAndVariance:
-        # mean = m(x) + k A^-1 (y - m),  variance = k(x, x) - |L^-1 k|^2
         asked = mutations_of(variants, self.unit, self.belief.mixing)
         cross = kernel(asked, self.mutations, self.theta)
-        half = solve_triangular(self.factor, cross.T, lower=True)
-        prior = variances(asked, self.theta)
-        variance = np.maximum(prior - np.sum(half**2, axis=0), SMALLEST_VARIANCE * prior)
-        return expected_of(asked, self.belief) + cross @ self.weights, variance
+        beyond, variance = self.solution.predict(cross, variances(asked, self.theta))
+        return expected_of(asked, self.belief) + beyond, variance
 
     def state(self) -> State:
         """Training rows and hyperparameters."""
@@ -142,7 +136,7 @@ class SiteGPPredictor:
         }
         arrays = {"targets": self.targets, "theta": self.theta}
         expected = {name: getattr(self.belief, name) for name in ("slopes", "mixing", "residues")}
-        return State({**arrays, **expected, "values": self.scale.values, "warped": self.scale.warped}, facts)
+        return State({**arrays, **expected, **self.scale.arrays}, facts)
 
 
 def expected_of(rows: Mutations, belief: Belief) -> Float[np.ndarray, "n"]:
@@ -179,7 +173,7 @@ def restored(state: State) -> SiteGPPredictor:
     """The predictor whose state this is."""
     arrays, facts = state.arrays, state.facts
     variants = Variants(facts["dataset"], facts["wild_type"], tuple(facts["mutants"]))
-    scale = Warping(Scaling(**facts["scaling"]), arrays["values"], arrays["warped"])
+    scale = rewarped(facts["scaling"], arrays)
     belief = Belief(site_kernel.prior(), *(arrays[name] for name in ("slopes", "mixing", "residues")))
     return _conditioned(variants, arrays["targets"], arrays["theta"], belief, facts["unit"], scale)
 
@@ -193,6 +187,6 @@ def _conditioned(
     scale: Warping,
 ) -> SiteGPPredictor:
     rows = mutations_of(variants, unit, belief.mixing)
-    factor = cholesky(kernel(rows, rows, theta) + noise_of(theta) * np.eye(len(targets)), lower=True)
-    weights = cho_solve((factor, True), targets - expected_of(rows, belief))
-    return SiteGPPredictor(variants, targets, theta, belief, unit, scale, rows, factor, weights)
+    a = kernel(rows, rows, theta) + noise_of(theta) * np.eye(len(targets))
+    solution = solved(a, targets - expected_of(rows, belief))
+    return SiteGPPredictor(variants, targets, theta, belief, unit, scale, rows, solution)

@@ -4,6 +4,7 @@ The fitness of a scan has long tails or two modes; a Gaussian process then spend
 the scale of ranks alone throws away how far apart values are.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,11 @@ class Warping:
     scaling: Scaling
     values: Float[np.ndarray, "k"]
     warped: Float[np.ndarray, "k"]
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Its knots by name, for a predictor's state, beside the facts of `scaling`."""
+        return {"values": self.values, "warped": self.warped}
 
     def apply(self, y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         """From the source's unit to t."""
@@ -68,6 +74,11 @@ def warping_of(train: Dataset) -> Warping:
     scores = ndtri((rankdata(z) - 0.5) / len(z))
     values, first = np.unique(z, return_index=True)
     return Warping(scaling, values, (values + scores[first]) / 2)
+
+
+def rewarped(scaling: Mapping[str, float], arrays: Mapping[str, np.ndarray], before: str = "") -> Warping:
+    """The warping of a predictor's state: facts of its scaling, and arrays with `before` in front of their names."""
+    return Warping(Scaling(**scaling), arrays[f"{before}values"], arrays[f"{before}warped"])
 
 
 def unwarped_of(train: Dataset) -> Warping:
