@@ -19,9 +19,8 @@ from multimep.questions import by_usual_labels
 SIZE = rf"^{comparisons.LOW_N_FOLD}$"
 
 
-def tables(results: Path, metric: str) -> pd.DataFrame:
+def values(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The metric by split, size, dataset and method."""
-    table = pd.concat([metrics.read(path) for path in sorted((results / "metrics").glob("*.csv"))], ignore_index=True)
     chosen = table[(table["metric"] == metric) & (table["aggregation"] == "fold")]
     size = chosen["fold"].str.extract(SIZE, expand=False).fillna("all")
     by = ["split", "size", "dataset", "method"]
@@ -48,14 +47,14 @@ def means(found: pd.DataFrame) -> pd.DataFrame:
 
 def main(results: Path, metric: str, each: bool) -> None:
     """Print the tables, then the verdicts."""
-    found = tables(results, metric)
+    table = pd.concat([metrics.read(path) for path in sorted((results / "metrics").glob("*.csv"))], ignore_index=True)
+    found = values(table, metric)
     for split, rows in found.groupby("split", sort=False):
         print(f"\n{metric}, split `{split}`, {rows['dataset'].nunique()} datasets\n\n{means(rows).to_markdown()}")
         if each:
             for size, part in rows.groupby("size", sort=False):
                 print(f"\nsize {size}\n")
                 print(part.pivot_table("value", "dataset", "method", sort=False).round(3).to_markdown(floatfmt=".3f"))
-    table = pd.concat([metrics.read(path) for path in sorted((results / "metrics").glob("*.csv"))], ignore_index=True)
     records = [dataset.read_record(path) for path in sorted((results / "datasets").glob("*.csv"))]
     family = families.named({record.name: record.wild_type for record in records})
     kin = comparisons.Kin(family, {record.name: record.group for record in records})

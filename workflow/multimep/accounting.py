@@ -233,6 +233,11 @@ def kilowatt_hours(energy: float) -> str:
     return f"{value:,.{min(digits, 3)}f} {unit}"
 
 
+def paid(money: float, currency: str) -> str:
+    """Money as the next item of a list, ", 1.20 EUR"; nothing where there is no price."""
+    return f", {amount(money, currency)}" if money else ""
+
+
 def amount(money: float, currency: str) -> str:
     """Money for a reader: two decimals, four where it is less than one of the currency."""
     return f"{money:,.{2 if money >= 1 or not money else 4}f} {currency}"

@@ -129,7 +129,6 @@ def sentences(found: Charges, cluster: Cluster) -> list[str]:
 
 def _sum(attempts: Sequence[Charge], cluster: Cluster) -> str:
     gpus, cores = gpu_seconds(attempts), core_seconds(attempts)
-    money = forecast.price(gpus / 3600, cores / 3600, cluster)
-    paid = f", {accounting.amount(money, cluster.currency)}" if money else ""
+    paid = accounting.paid(forecast.price(gpus / 3600, cores / 3600, cluster), cluster.currency)
     energy = kilowatt_hours(forecast.energy(gpus / 3600, cores / 3600, cluster))
     return f"{hours(gpus, 'GPU')}, {hours(cores, 'core')}{paid}, about {energy}"

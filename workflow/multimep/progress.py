@@ -234,7 +234,7 @@ def used_lines(account: Account) -> list[str]:
     if not account.usages:
         return ["used: nothing yet"]
     total, site = account.total, account.cluster
-    paid = _paid(account.money(total), site)
+    paid = accounting.paid(account.money(total), site.currency)
     return [
         f"used: {hours(total.gpu_seconds, 'GPU')}, {hours(total.core_seconds, 'core')}{paid}, "
         f"about {kilowatt_hours(account.energy(total))} ({len(total.runs)} finished jobs)",
@@ -261,17 +261,13 @@ def rest_lines(left: Rest, site: Cluster) -> list[str]:
     energy = kilowatt_hours(forecast.energy(total.gpu_hours, total.core_hours, site))
     return [
         *waiting,
-        f"rest: {total.jobs}{unknown}: about {gpus}, {cores}{_paid(money, site)}, {energy}",
+        f"rest: {total.jobs}{unknown}: about {gpus}, {cores}{accounting.paid(money, site.currency)}, {energy}",
         *([f"rest: predictions: about {duration(left.seconds)} {_pace(left.lanes)}"] if left.costs else []),
     ]
 
 
 def _pace(lanes: int) -> str:
     return f"with {lanes} side by side, as now" if lanes else "one after the other: none runs in SLURM now"
-
-
-def _paid(money: float, site: Cluster) -> str:
-    return f", {accounting.amount(money, site.currency)}" if money else ""
 
 
 def failure_lines(found: Sequence[str]) -> list[str]:

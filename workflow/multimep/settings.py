@@ -166,12 +166,10 @@ def method(name: str, values: Mapping[str, Any], where: str) -> Method:
 def study(values: Mapping[str, Any]) -> Study:
     """The whole study; raises SettingsError that lists what is wrong anywhere in it."""
     found = build(Study, values, "config")
-    for name, split in found.splits.items():
-        scheme({key: value for key, value in split.items() if key != "datasets"}, f"config.splits.{name}")
-    for label, settings in found.methods.items():
-        chosen = dict(settings or {})
-        chosen.pop("splits", None)
-        method(chosen.pop("method", label), chosen, f"config.methods.{label}")
+    for name in found.splits:
+        scheme(layout.scheme_of(values, name), f"config.splits.{name}")
+    for label in found.methods:
+        method(layout.method_of(values, label), layout.settings_of(values, label), f"config.methods.{label}")
     for fault in layout.strangers(values):
         raise SettingsError(fault)
     strangers = sorted(set(found.leaks.methods or ()) - set(found.methods))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from multimep import accounting, charges, embeddings, findings, leaks, null_gate, questions, report, settings
+from multimep import accounting, charges, embeddings, findings, layout, leaks, null_gate, questions, report, settings
 from multimep.findings import Provenance
 from multimep.settings import Study
 
@@ -21,11 +21,11 @@ SHOWN_VERSIONS = ("multimep", "torch", "fair-esm", "numpy", "pandas", "scipy", "
 def write_report(study: Study, configuration: str, results: Path, benchmarks: Path, output: Path) -> None:
     """Write the HTML report of the study whose results stand under `results`; raises where one is missing."""
     predictions = {
-        (dataset, split, method): results / "predictions" / split / method / f"{dataset}.csv"
+        (dataset, split, method): results / layout.prediction(split, method, dataset)
         for dataset in study.datasets
-        for method, chosen in study.methods.items()
-        for split in (chosen or {}).get("splits", study.splits)
-        if dataset in study.splits[split].get("datasets", study.datasets)
+        for method in study.methods
+        for split in layout.splits_of(vars(study), method)
+        if dataset in layout.datasets_of(vars(study), split)
     }
     found = findings.gather(
         study.study,
@@ -52,11 +52,12 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
 
 def entries(study: Study) -> dict[str, tuple[str, Mapping[str, object]]]:
     """Label -> entry of METHODS and all its settings, defaults included."""
-    chosen = {label: dict(values or {}) for label, values in study.methods.items()}
-    names = {label: str(values.pop("method", label)) for label, values in chosen.items()}
-    for values in chosen.values():
-        values.pop("splits", None)
-    return {label: (name, vars(settings.method(name, chosen[label], label))) for label, name in names.items()}
+    config = vars(study)
+    names = {label: layout.method_of(config, label) for label in study.methods}
+    return {
+        label: (name, vars(settings.method(name, layout.settings_of(config, label), label)))
+        for label, name in names.items()
+    }
 
 
 def provenance(study: Study, configuration: str, results: Path) -> Provenance:
