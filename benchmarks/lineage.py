@@ -6,9 +6,14 @@ The procedure is `stack` of six methods without a language model, whatever the d
 inner folds of the training rows and printed. The splits are those that the sources bring, without replicates on both
 sides; --published FOLDER reads A.csv ... E.csv (mutations, y, split) and their wild types NAME.wt.txt instead, in
 which seven rows asked of C and four of B have their genotype among the training rows, as the published figures had.
+
+    python benchmarks/lineage.py --mirror file:///path/to/mirror --sets B C --inside site_gp combination_gp
+
+asks nothing but the training rows: R2 of single methods (NAME or NAME:JSON) in five seeded folds of them.
 """
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 
@@ -104,8 +109,24 @@ def row(name: str, train: Dataset, asked: Variants, truth: np.ndarray | pd.DataF
     }
 
 
+def inside(train: Dataset, label: str) -> float:
+    """R2 of a method over five folds of the training rows, out of fold."""
+    name, _, text = label.partition(":")
+    method, mutants = METHODS[name](**(json.loads(text) if text else {})), np.array(train.variants.mutants)
+    fold, mean = np.random.default_rng(0).permutation(len(train)) % 5, np.empty(len(train))
+    for one in range(5):
+        predictor = method.fit([train.select(mutants[fold != one])], Embedder(no_language_model), 0)
+        mean[fold == one] = predictor.predict(train.select(mutants[fold == one]).variants).mean
+    y = train.fitness
+    return float(1 - np.sum((y - mean) ** 2) / np.sum((y - y.mean()) ** 2))
+
+
 def main(arguments: argparse.Namespace) -> None:
     data = published(arguments.published) if arguments.published else sides(arguments.mirror)
+    if arguments.inside:
+        table = {name: {label: inside(data[name][0], label) for label in arguments.inside} for name in arguments.sets}
+        print(pd.DataFrame(table).round(3).to_string())
+        return
     rows = []
     for name in arguments.sets:
         rows.append(row(name, *data[name]))
@@ -118,4 +139,5 @@ if __name__ == "__main__":
     parser.add_argument("--mirror", default="", help="where the files of the sources are, by host and path")
     parser.add_argument("--published", type=Path, help="folder of the splits with leaks")
     parser.add_argument("--sets", nargs="+", default=list(ASKED))
+    parser.add_argument("--inside", nargs="+", default=[], help="methods to be asked about the training rows alone")
     main(parser.parse_args())
