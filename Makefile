@@ -8,7 +8,7 @@ CORES ?= all
 LOGGER := $(shell test -t 2 && echo --logger rich)
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) $(LOGGER)
 
-.PHONY: run dry-run fetch test check shapes format lock schema clean
+.PHONY: run dry-run fetch test check shapes format lock schema clean bench
 
 run: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS)
@@ -46,6 +46,10 @@ $(VENV)/ready: envs/requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement envs/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
+
+# Speed beside peers, as ratios: see docs/performance.md.
+bench: $(VENV)/ready
+	$(BIN)/python benchmarks/speed $(ARGS)
 
 lock:
 	bash envs/lock.sh

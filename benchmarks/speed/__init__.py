@@ -1,0 +1,1 @@
+"""How fast multimep is, beside its peers and beside the machine's limit: `make bench`."""
