@@ -75,7 +75,8 @@ def main(arguments: argparse.Namespace) -> None:
     methods, rows = {label: method_of(label) for label in arguments.methods}, []
     embedder = Embedder(no_language_model)
     if arguments.language_model:
-        embedder = embedder_of(arguments.language_model, [], "", arguments.cache)
+        stores = sorted(arguments.stores.glob("*.h5")) if arguments.stores else []
+        embedder = embedder_of(arguments.language_model, stores, "", arguments.cache)
     for name in arguments.assays or chosen.datasets:
         spec = chosen.datasets[name]
         data = singles(collect(name, spec, arguments.cache, chosen.mirror, arguments.study.parent)[0])
@@ -110,5 +111,6 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--schemes", nargs="*", default=[], help="splits of a study: random, modulo, contiguous")
     parser.add_argument("--language-model", default="", help="as for the commands, where a method asks for one")
+    parser.add_argument("--stores", type=Path, help="the embeddings of a study that has run, RESULTS/embeddings")
     parser.add_argument("--output", type=Path, help="a CSV of every fit")
     main(parser.parse_args())
