@@ -1,4 +1,4 @@
-"""Rank correlation of a study's covariates with the fitness: python benchmarks/covariates.py STUDY.yaml --mirror URL."""
+"""Rank correlation of covariates with fitness: python benchmarks/covariates.py STUDY.yaml --mirror URL."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Learning curves over the protein families of a finished study: python benchmarks/learning_curves.py RESULTS SPLIT OUT.svg."""
+"""Learning curves over the families of a finished study: python benchmarks/learning_curves.py RESULTS SPLIT OUT.svg."""
 
 import argparse
 from pathlib import Path
