@@ -36,6 +36,7 @@ def test_penalty_and_predictions_are_those_of_scikit_learn(rows, columns, seed):
 def test_where_divide_and_conquer_does_not_converge_the_slower_decomposition_gives_the_same(monkeypatch):
     # as LAPACK did for 4,126 double mutants; no small matrix is known on which it does
     features, y, asked = drawn(30, 30)
+    monkeypatch.setattr(ridge, "HIDDEN", 0.0)  # no products of the features
     drivers, expected = [], fit(features, y).predict(asked)
 
     def unlucky(x, *, full_matrices, lapack_driver):
@@ -47,6 +48,20 @@ def test_where_divide_and_conquer_does_not_converge_the_slower_decomposition_giv
     monkeypatch.setattr(ridge, "svd", unlucky)
     np.testing.assert_allclose(fit(features, y).predict(asked), expected, rtol=1e-9)
     assert drivers == ["gesdd", "gesvd"]
+
+
+@pytest.mark.parametrize(("rows", "columns"), SHAPES)
+def test_the_products_of_indicators_give_what_the_singular_value_decomposition_gives(rows, columns, monkeypatch):
+    random = np.random.default_rng(0)
+    features = (random.random((rows, columns)) < 0.2).astype(float)
+    features[:, 1], features[2] = features[:, 0], features[3]  # a null space, and a variant measured twice
+    y = random.normal(size=rows)
+    found = fit(features, y - y.mean())
+    monkeypatch.setattr(ridge, "HIDDEN", 0.0)
+    expected = fit(features, y - y.mean())
+    assert found.basis.shape == expected.basis.shape
+    for one, other in zip(found.predict(np.eye(columns)), expected.predict(np.eye(columns)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
 
 
 def test_the_penalties_are_the_25_between_a_thousandth_and_a_thousand():

@@ -1,14 +1,15 @@
 """Bayesian linear regression on features: ridge with its evidence, its leave-one-out error and its posterior.
 
 y = X w + noise with w ~ N(0, prior I); everything follows from one thin singular value decomposition X = U S V^T,
-whichever of rows and features are fewer. Targets are centred by the caller, features by `fit`.
+whichever of rows and features are fewer, and for features of unit scale from the eigenvectors of their products.
+Targets are centred by the caller, features by `fit`.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import LinAlgError, svd
+from scipy.linalg import LinAlgError, eigh, svd
 
 PENALTIES: Float[np.ndarray, "25"] = np.logspace(-3, 3, 25)
 """Penalties (noise / prior variance of a weight) among which leave-one-out chooses; indicators have unit scale."""
@@ -45,9 +46,35 @@ class Ridge:
         return x @ self.weights, along**2 @ self.variances + self.prior * outside + self.noise / self.rows
 
 
-def _svd(
-    x: Float[np.ndarray, "n d"],
-) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, "r"], Float[np.ndarray, "r d"]]:
+Decomposition = tuple[Float[np.ndarray, "n r"], Float[np.ndarray, "r"], Float[np.ndarray, "r d"]]
+
+HIDDEN = 1e-4
+"""Share of the smallest penalty below which no result sees an error of a squared singular value."""
+
+
+def _decomposed(x: Float[np.ndarray, "n d"]) -> Decomposition:
+    """U, S and V^T of x without its null space."""
+    # an eigenvalue of X X^T is exact to n eps |X|^2, the singular value itself to its half of the digits
+    rounding = min(x.shape) * np.finfo(np.float64).eps * float(np.sum(x**2))
+    if rounding > HIDDEN * PENALTIES[0]:
+        left, singular, right = _svd(x)
+        keep = singular > max(singular[0], 1.0) * 1e-10
+        return left[:, keep], singular[keep], right[keep]
+    if len(x) > x.shape[1]:
+        left, singular, right = _by_rows(x.T, rounding)
+        return right.T, singular, left.T
+    return _by_rows(x, rounding)
+
+
+def _by_rows(x: Float[np.ndarray, "n d"], rounding: float) -> Decomposition:
+    """By X X^T = U S^2 U^T: a quarter of the time of a singular value decomposition."""
+    values, left = eigh(x @ x.T, driver="evd")
+    keep = values > max(rounding, 1e-12)
+    left, singular = left[:, keep], np.sqrt(values[keep])
+    return left, singular, (left / singular).T @ x
+
+
+def _svd(x: Float[np.ndarray, "n d"]) -> Decomposition:
     # divide and conquer is four times as fast and, on some indicators of thousands of double mutants, does not converge
     try:
         return svd(x, full_matrices=False, lapack_driver="gesdd")
@@ -63,9 +90,7 @@ def fit(features: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"]) -> Ridge:
     """
     # float64 from here on: in float32 the null space of one-hot features drowns in rounding
     centre = features.mean(axis=0, dtype=np.float64)
-    left, singular, right = _svd(features - centre)
-    keep = singular > max(singular[0], 1.0) * 1e-10
-    left, singular, right = left[:, keep], singular[keep], right[keep]
+    left, singular, right = _decomposed(features - centre)
     ratio = _best_ratio(left, singular, y)
     # w = V diag(s / (s^2 + r)) U^T y
     projected = left.T @ y
