@@ -22,7 +22,9 @@ def of_site(on_gpu):
     """Resources in the site's own words, nothing without a site: Snakemake asks each of every job."""
 
     def chosen(key, other=None):
-        return lambda wildcards: CLUSTER.get(key if on_gpu(wildcards) else other) or None
+        return (
+            lambda wildcards: CLUSTER.get(key if on_gpu(wildcards) else other) or None
+        )
 
     found = {
         "gres": chosen("gres"),
