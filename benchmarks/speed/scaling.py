@@ -7,13 +7,13 @@ from itertools import groupby
 import numpy as np
 from markupsafe import Markup
 
-from multimep.drawing import Scale, colour, decimal, dot, path, plain, tag, x_axis, y_axis
+from multimep.drawing import Scale, decimal, dot, path, plain, tag, x_axis, y_axis
 from speed.timing import Point
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 360.0, 240.0, 56.0, 34.0, 44.0
 STYLE = (
-    "svg{background:#fff;font:12px sans-serif;--series-0:#1f6fb2}.grid{stroke:#ddd}.middle{text-anchor:middle}"
-    ".end{text-anchor:end}.mark{fill:#1f6fb2}.curve{fill:none;stroke-width:2}"
+    "svg{background:#fff;font:12px sans-serif}.grid{stroke:#ddd}.middle{text-anchor:middle}"
+    ".end{text-anchor:end}.mark{fill:#1f6fb2}.curve{fill:none;stroke:#1f6fb2;stroke-width:2}"
 )
 
 
@@ -82,7 +82,7 @@ def _panel(curve: str, unit: str, growth: Mapping[float, float], shift: float) -
         tag("text", fitted, x=LEFT, y=TOP - 14),
         x_axis(x, plain(list(growth)), TOP, HEIGHT - BOTTOM, curve),
         y_axis(y, {value: f"{value:.3g}" for value in growth.values()}, LEFT, WIDTH - 16),
-        tag("path", d=path(growth, x, y), class_="curve", stroke=colour(0)),
+        tag("path", d=path(growth, x, y), class_="curve"),
         *marks,
         transform=f"translate({shift:g} 0)",
     )

@@ -145,7 +145,10 @@ def _dry_runs(folder: Path) -> tuple[list[Row], tuple[Point, ...]]:
 
 
 def _overhead(station: float) -> list[Row]:
-    """The share of start-up in a finished study, from its benchmark files; no row where there is no study."""
+    """The share of start-up in the default study that `make run` has just finished here; no row where there is none.
+
+    Only a study made on this machine, as busy as it is now, tells anything: its seconds stand against those of a start.
+    """
     runs = [costs.read_run(str(path))[0] for path in BENCHMARKS.rglob("*.tsv")]
     if not runs:
         return []
