@@ -19,14 +19,15 @@ dry-run: $(VENV)/ready
 fetch: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS) -- fetch
 
-test: check shapes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Each file of tests once: those of the rooms of numbers with every shape and type in their signatures checked.
+SHAPED := tests/test_methods.py tests/test_embeddings.py tests/test_language_model.py tests/test_gaussian_process.py \
+  tests/test_ridge.py tests/test_splits.py tests/test_cross_prediction.py
 
-# The rooms of numbers once more, with every shape and type in their signatures checked.
+test: check shapes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(SHAPED:%=--ignore=%)
+
 shapes: $(VENV)/ready
-	MULTIMEP_SHAPES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 tests/test_methods.py tests/test_embeddings.py \
-	  tests/test_language_model.py tests/test_gaussian_process.py tests/test_ridge.py tests/test_splits.py \
-	  tests/test_cross_prediction.py
+	MULTIMEP_SHAPES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 $(SHAPED)
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .

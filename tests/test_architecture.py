@@ -245,6 +245,10 @@ def test_a_command_that_needs_no_language_model_does_not_import_torch(command):
     assert run(f"{code}; {methods}; print('torch' in sys.modules)") == "False\n"
 
 
+def test_settings_which_every_command_reads_import_no_scipy():
+    assert run("import sys, multimep.settings; print('scipy' in sys.modules)") == "False\n"
+
+
 def test_help_does_not_import_torch():
     code = """
         import sys
