@@ -36,7 +36,7 @@ def shell(text: str, folder: Path) -> str:
         "PYTHONPATH": str(ROOT / "workflow"),
         "OMP_NUM_THREADS": "1",
     }
-    command = ["bash", "-euo", "pipefail", "-c", f"exec 2>&1\n{text}"]
+    command = ["bash", "-eu", "-c", f"exec 2>&1\n{text}"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder, env=environment)
     assert done.returncode == 0, f"{text}\n{done.stdout}"
     return done.stdout
