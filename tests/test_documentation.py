@@ -1,14 +1,15 @@
 """The documentation: what it says to type works, what it shows comes out, what it links to is there."""
 
-import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -26,6 +27,10 @@ class Block:
 
 def blocks(page: str) -> list[Block]:
     return [Block(*found) for found in FENCE.findall((DOCS / page).read_text(encoding="utf-8"))]
+
+
+def code(page: str, language: str) -> list[str]:
+    return [block.text for block in blocks(page) if block.language == language]
 
 
 def shell(text: str, folder: Path) -> str:
@@ -68,3 +73,89 @@ def test_every_command_of_the_tutorial_works_in_an_empty_folder_and_gives_what_t
             assert_shown(block.text, out)
     assert (tmp_path / "wanted_predicted.csv").read_text().count("\n") == 3
     assert not (tmp_path / "never.csv").exists()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A copy of the package and its tests, to be added to."""
+    for name in ("workflow", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "workflow/rules"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def insert(path: Path, after: str, text: str) -> None:
+    """Put `text` below the one line that is, or ends with, `after`."""
+    whole = path.read_text(encoding="utf-8")
+    assert whole.count(after) == 1, (path.name, after)
+    path.write_text(whole.replace(after, after + text), encoding="utf-8")
+
+
+def python(repository: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command of the copy, run in it."""
+    environment = {**os.environ, "PYTHONPATH": str(repository / "workflow"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=repository, env=environment)
+
+
+def passed(repository: Path, *words: str) -> int:
+    """How many of the chosen tests pass in the copy; none may fail."""
+    done = python(repository, "pytest", "-p", "no:cacheprovider", *words)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return int(re.findall(r"(\d+) passed", done.stdout)[-1])
+
+
+@pytest.mark.workflow
+def test_the_method_of_the_page_obeys_every_law_of_the_contract(repository):
+    file, entry, price, order = code("new_method.md", "python")
+    package = repository / "workflow" / "multimep"
+    (package / "methods" / "shared_mutations.py").write_text(file)
+    insert(package / "methods" / "__init__.py", "METHODS = Table(\n    {\n", entry)
+    insert(package / "prices.py", "PRICES: Mapping[str, Price] = {\n", price)
+    insert(repository / "tests" / "test_architecture.py", '    "methods.additive",\n', order)
+    files = [f"tests/test_{name}.py" for name in ("methods", "architecture", "costs")]
+    laws = len(re.findall("^@(every|supervised|single)$", (ROOT / files[0]).read_text(), re.MULTILINE))
+    assert passed(repository, *files, "-k", "shared_mutations or the_order_names or has_a_price") > laws + 2
+
+
+TABLE = """hgvs_nt,hgvs_pro,score
+NA,p.Met1Ala,0.5
+NA,p.[Lys2Thr;Thr3Lys],-1
+NA,p.Lys2Ter,-2
+NA,p.=,1
+"""
+
+
+@pytest.mark.workflow
+def test_the_reader_of_the_page_reads_its_table_and_names_what_is_wrong(repository):
+    file, entry, order = code("new_source.md", "python")
+    (spec,) = code("new_source.md", "yaml")
+    package = repository / "workflow" / "multimep"
+    (package / "readers" / "mavedb.py").write_text(file)
+    insert(package / "sources.py", "from multimep.readers import lineage, ", "mavedb, ")
+    insert(package / "sources.py", "READERS: Mapping[str, Reader] = {\n", entry)
+    insert(repository / "tests" / "test_architecture.py", '    "readers.lineage",\n', order)
+    assert passed(repository, "tests/test_architecture.py", "-k", "mavedb or the_order_names") >= 3
+    (repository / "wild_type.fasta").write_text(">demo\nMKT\n")
+    command = [
+        "multimep",
+        "dataset",
+        "my_assay",
+        "--output",
+        "out/d.csv",
+        "--spec",
+        yaml.dump(*yaml.safe_load(spec).values()),
+    ]
+    (repository / "scores.csv").write_text(TABLE)
+    assert "3 variants of my_assay, dropped: {'stop codon': 1}" in python(repository, *command).stdout
+    read = [line.split(",")[:2] for line in (repository / "out" / "d.csv").read_text().splitlines()[1:]]
+    assert {name: float(value) for name, value in read} == {"WT": 1.0, "M1A": 0.5, "K2T:T3K": -1.0}
+    (repository / "scores.csv").write_text(TABLE + "NA,p.Lys2fs,0\nNA,p.Met1Val,high\nNA,p.Ala1Val,1\n")
+    refused = python(repository, *command)
+    assert refused.returncode == 2
+    for fault in (
+        "line 6: 'p.Lys2fs' is no substitution",
+        "line 7: score is 'high'",
+        "line 8: A1V: the wild type has M",
+    ):
+        assert fault in refused.stderr
