@@ -53,7 +53,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def rooms() -> list[str]:
-    """The rooms as paths below the package without suffix: dataset, methods/additive; a folder's own room is its name."""
+    """Rooms as paths below the package without suffix: dataset, methods/additive; a folder's own room is its name."""
     found = (path.relative_to(PACKAGE).with_suffix("").as_posix() for path in sorted(PACKAGE.rglob("*.py")))
     return [name.removesuffix("/__init__") for name in found if name not in ("__init__", "__main__")]
 

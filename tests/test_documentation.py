@@ -75,6 +75,40 @@ def test_every_command_of_the_tutorial_works_in_an_empty_folder_and_gives_what_t
     assert not (tmp_path / "never.csv").exists()
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built where a warning is an error and the network is a closed door."""
+    folder = tmp_path_factory.mktemp("site")
+    closed = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
+    environment = os.environ | closed | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+def test_the_site_has_every_page_and_every_room(site):
+    built = {path.relative_to(site).with_suffix("").as_posix() for path in site.rglob("*.html")}
+    assert {page.stem for page in DOCS.glob("*.md")} <= built
+    package = ROOT / "workflow" / "multimep"
+    rooms = {path.relative_to(package).with_suffix("").as_posix() for path in package.rglob("*.py")}
+    rooms = {name.removesuffix("/__init__") for name in rooms} - {"__init__", "__main__"}
+    assert {f"reference/{room}" for room in rooms} <= built
+    reference = (site / "reference" / "splits.html").read_text(encoding="utf-8")
+    assert "learn from <code>train</code>, then be asked about <code>test</code>" in reference
+
+
+def test_a_page_of_the_site_loads_nothing_from_elsewhere(site):
+    for page in site.rglob("*.html"):
+        loaded = re.findall(r"<(?:script|img|link|iframe)\b[^>]*(?:src|href)=[\"']?(https?:[^\"' >]+)", page.read_text("utf-8"))
+        assert loaded == [], page.name
+
+
+def test_links_out_of_the_documentation_lead_to_pages_made_of_the_repository(site):
+    assert 'href="CONTRIBUTING.html"' in (site / "repository" / "README.html").read_text("utf-8")
+    assert 'href="repository/envs/README.html"' in (site / "cluster.html").read_text("utf-8")
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A copy of the package and its tests, to be added to."""
