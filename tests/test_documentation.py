@@ -100,13 +100,17 @@ def test_the_site_has_every_page_and_every_room(site):
 
 def test_a_page_of_the_site_loads_nothing_from_elsewhere(site):
     for page in site.rglob("*.html"):
-        loaded = re.findall(r"<(?:script|img|link|iframe)\b[^>]*(?:src|href)=[\"']?(https?:[^\"' >]+)", page.read_text("utf-8"))
+        loaded = re.findall(
+            r"<(?:script|img|link|iframe)\b[^>]*(?:src|href)=[\"']?(https?:[^\"' >]+)", page.read_text("utf-8")
+        )
         assert loaded == [], page.name
 
 
 def test_links_out_of_the_documentation_lead_to_pages_made_of_the_repository(site):
-    assert 'href="CONTRIBUTING.html"' in (site / "repository" / "README.html").read_text("utf-8")
-    assert 'href="repository/envs/README.html"' in (site / "cluster.html").read_text("utf-8")
+    assert 'href="CONTRIBUTING.html"' in (site / "repository" / "index.html").read_text(encoding="utf-8")
+    assert 'href="repository/envs/index.html"' in (site / "cluster.html").read_text(encoding="utf-8")
+    code = (site / "repository" / "tests" / "test_null_gate.py.html").read_text(encoding="utf-8")
+    assert "test_a_method_that_does_not_beat_a_null_is_warned_of_with_its_numbers" in code
 
 
 @pytest.fixture
@@ -193,3 +197,34 @@ def test_the_reader_of_the_page_reads_its_table_and_names_what_is_wrong(reposito
         "line 8: A1V: the wild type has M",
     ):
         assert fault in refused.stderr
+
+
+def rows(page: str, heading: str) -> dict[str, list[str]]:
+    """First cell -> the others, of the table below a heading."""
+    text = (DOCS / page).read_text(encoding="utf-8").partition(heading)[2]
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert table is not None
+    cells = ([cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines()[2:])
+    return {first: others for first, *others in cells}
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
+def test_a_test_that_a_page_names_exists_where_its_link_leads(page):
+    for named, test, target in LINKED_TEST.findall((DOCS / page).read_text(encoding="utf-8")):
+        assert named == target
+        assert re.search(rf"^def {test}\(", (ROOT / named).read_text(encoding="utf-8"), re.MULTILINE), (
+            f"{named}::{test}"
+        )
+
+
+def test_what_is_claimed_beside_other_tools_has_a_test_and_what_is_planned_has_none():
+    claimed, shown = rows("peers.md", "# Beside other tools"), rows("peers.md", "## What shows it")
+    assert {name for name, cells in claimed.items() if cells[0] not in ("planned", "–")} == shown.keys()
+    assert all(LINKED_TEST.search(cell) for cells in shown.values() for cell in cells)
+    commands = rows("peers.md", "## TransMEP, command by command")
+    assert all(("planned" in cells) != bool(LINKED_TEST.search(cells[-1])) for cells in commands.values())
+
+
+def test_every_command_of_transmep_has_a_line():
+    told = " ".join(rows("peers.md", "## TransMEP, command by command"))
+    assert all(f"`{command}`" in told for command in ("train", "split", "predict", "ucb", "report"))
