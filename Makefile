@@ -8,7 +8,7 @@ CORES ?= all
 LOGGER := $(shell test -t 2 && echo --logger rich)
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) $(LOGGER)
 
-.PHONY: run dry-run fetch test check shapes format lock schema clean bench
+.PHONY: run dry-run fetch test check shapes docs format lock schema clean bench
 
 run: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS)
@@ -36,6 +36,10 @@ check: $(VENV)/ready
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
+# The documentation as a site; a warning is an error. The tests build it too.
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 format: $(VENV)/ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -60,4 +64,4 @@ schema: $(VENV)/ready
 	  > workflow/schemas/config.schema.json
 
 clean:
-	rm -rf $(VENV) results .snakemake
+	rm -rf $(VENV) results .snakemake site
