@@ -63,6 +63,7 @@ ORDER = (
     "embedder",
     "predictions",
     "gaussian_process",
+    "holdout",
     "ridge",
     "evidence",
     "site_kernel",
