@@ -59,9 +59,9 @@ def project(
     gram, known = np.zeros((len(points), len(points))), np.zeros(len(points))
     for start in range(0, len(rows), BLOCK):
         block = slice(start, start + BLOCK)
-        cross = rbf(squared_distances(points, rows[block]), hyperparameters.gamma)
+        cross = rbf(squared_distances(rows[block], points), hyperparameters.gamma)
         # L^-1 k_n of each row before they are summed: of the sum it would be rounding where points are nearly equal
-        half = solve_triangular(factor, cross, lower=True, overwrite_b=True)
+        half = solve_triangular(factor, cross.T, lower=True, overwrite_b=True, check_finite=False)
         gram += half @ half.T
         known += half @ y[block]
     ratio = hyperparameters.noise / hyperparameters.signal
@@ -82,4 +82,5 @@ def restored(
 
 
 def _factor(points: Float[np.ndarray, "m d"], gamma: float) -> Float[np.ndarray, "m m"]:
-    return cholesky(rbf(squared_distances(points, points), gamma) + JITTER * np.eye(len(points)), lower=True)
+    kernel = rbf(squared_distances(points, points), gamma) + JITTER * np.eye(len(points))
+    return np.asfortranarray(cholesky(kernel, lower=True))
