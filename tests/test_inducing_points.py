@@ -53,8 +53,8 @@ def test_with_enough_points_sparse_gp_is_embedding_gp(landscape, embedder):
     data = landscape("first", rows=60)
     train, asked = data.select(data.variants.mutants[:45]), data.select(data.variants.mutants[45:]).variants
     exact, sparse = (METHODS[name]().fit([train], embedder, 0).predict(asked) for name in ("embedding_gp", "sparse_gp"))
-    np.testing.assert_allclose(sparse.mean, exact.mean, rtol=1e-5, atol=1e-5 * exact.mean.std())
-    np.testing.assert_allclose(sparse.noisy_std, exact.noisy_std, rtol=1e-5)
+    np.testing.assert_allclose(sparse.mean, exact.mean, atol=1e-3 * exact.mean.std())
+    np.testing.assert_allclose(sparse.noisy_std, exact.noisy_std, rtol=1e-3)
 
 
 @pytest.mark.parametrize("setting", ["inducing", "selection_rows"])

@@ -16,7 +16,7 @@ from multimep.gaussian_process import SMALLEST_VARIANCE, Hyperparameters, rbf, s
 
 BLOCK = 4096
 """Rows at once."""
-JITTER = 1e-8
+JITTER = 1e-10
 """Added to the diagonal of K, so that points which nearly coincide can be factorised."""
 
 
