@@ -3,6 +3,7 @@
 Imports nothing but the standard library and its light neighbours, for the Snakefile imports it.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -103,13 +104,43 @@ def _embedding_memory(work: Work) -> float:
 
 
 def _fine_tuning(work: Work) -> float:
-    # backward is twice forward: 3 passes per row and epoch, one per row asked
-    return (3.0 * int(work.settings.get("epochs", 10)) * work.taught + work.asked) * _forward(work)
+    # backward is twice forward, once where weights are frozen beside low-rank matrices; checkpointing: forward again;
+    # frozen layers forward once a fit, or in every epoch where their states have no room; one pass per row asked
+    share, epochs = _learning(work), int(work.settings.get("epochs", 10))
+    passes = (2.0 if _low_rank(work) else 3.0) + bool(work.settings.get("gradient_checkpointing", False))
+    fits = _states(work) <= _prefix_room(work)
+    below = (1.0 - share) * (1 if fits else epochs)
+    return ((passes * epochs * share + below) * work.taught + work.asked) * _forward(work)
 
 
 def _fine_tuning_memory(work: Work) -> float:
-    # weights twice, gradient, two moments of AdamW, the best weights so far: 4 bytes each
-    return TORCH + 24.0 * work.model.parameters / MIB + _activations(work, _batch(work, 8), work.model.layers)
+    # weights twice; of those that learn gradient, two moments of AdamW, the best so far: 4 bytes each
+    share = _learning(work)
+    layers = math.ceil(share * work.model.layers)
+    each = 12.0 if _low_rank(work) else 8.0 + 16.0 * share
+    held = min(layers, 1) if work.settings.get("gradient_checkpointing", False) else layers
+    bounds = 4.0 * _batch(work, 8) * work.tokens * work.model.width * layers / MIB
+    prefix = min(_states(work), _prefix_room(work)) if share < 1.0 else 0.0
+    return TORCH + each * work.model.parameters / MIB + _activations(work, _batch(work, 8), held) + bounds + prefix
+
+
+def _learning(work: Work) -> float:
+    """The share of the layers that learns."""
+    last, layers = int(work.settings.get("layers", 0)), work.model.layers
+    return min(1.0, last / layers) if last and layers else 1.0
+
+
+def _low_rank(work: Work) -> bool:
+    return bool(work.settings.get("adapt", "full") == "lora")
+
+
+def _states(work: Work) -> float:
+    """MiB of the states below the first layer that learns, of every row that teaches."""
+    return 4.0 * work.taught * work.tokens * work.model.width / MIB
+
+
+def _prefix_room(work: Work) -> float:
+    return 1024.0 * float(work.settings.get("prefix_memory", 1.0))
 
 
 def _likelihood_tuning(work: Work) -> float:
