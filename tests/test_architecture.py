@@ -15,6 +15,8 @@ PACKAGE = Path(__file__).parents[1] / "workflow" / "multimep"
 ORDER = (
     "typed_values",
     "nesting",
+    "job_sizes",
+    "tuning_prices",
     "prices",
     "costs",
     "cluster",

@@ -7,8 +7,8 @@ import pytest
 
 from multimep import costs, forecast, layout, prices
 from multimep.costs import GPU, START, Cost
+from multimep.job_sizes import NONE, Model, Work
 from multimep.methods import METHODS
-from multimep.prices import NONE, Model, Work
 
 MINI = Model(1_268_854, 4, 160)
 LARGE = Model(651_043_254, 33, 1280)
