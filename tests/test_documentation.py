@@ -33,6 +33,11 @@ def code(page: str, language: str) -> list[str]:
     return [block.text for block in blocks(page) if block.language == language]
 
 
+def added(page: str) -> list[str]:
+    """The lines that a page tells to add, each with its own end."""
+    return [text.removeprefix("+") for text in code(page, "diff")]
+
+
 def shell(text: str, folder: Path) -> str:
     """Output and errors of a block typed into a shell, which must succeed."""
     environment = {
@@ -145,7 +150,8 @@ def passed(repository: Path, *words: str) -> int:
 
 @pytest.mark.workflow
 def test_the_method_of_the_page_obeys_every_law_of_the_contract(repository):
-    file, entry, price, order = code("new_method.md", "python")
+    (file,) = code("new_method.md", "python")
+    entry, price, order = added("new_method.md")
     package = repository / "workflow" / "multimep"
     (package / "methods" / "shared_mutations.py").write_text(file)
     insert(package / "methods" / "__init__.py", "METHODS = Table(\n    {\n", entry)
@@ -166,7 +172,8 @@ NA,p.=,1
 
 @pytest.mark.workflow
 def test_the_reader_of_the_page_reads_its_table_and_names_what_is_wrong(repository):
-    file, entry, order = code("new_source.md", "python")
+    (file,) = code("new_source.md", "python")
+    entry, order = added("new_source.md")
     (spec,) = code("new_source.md", "yaml")
     package = repository / "workflow" / "multimep"
     (package / "readers" / "mavedb.py").write_text(file)
@@ -219,7 +226,7 @@ def test_a_test_that_a_page_names_exists_where_its_link_leads(page):
 
 def test_what_is_claimed_beside_other_tools_has_a_test_and_what_is_planned_has_none():
     claimed, shown = rows("peers.md", "# Beside other tools"), rows("peers.md", "## What shows it")
-    assert {name for name, cells in claimed.items() if cells[0] not in ("planned", "–")} == shown.keys()
+    assert {name for name, cells in claimed.items() if cells[0] not in ("planned", "-")} == shown.keys()
     assert all(LINKED_TEST.search(cell) for cells in shown.values() for cell in cells)
     commands = rows("peers.md", "## TransMEP, command by command")
     assert all(("planned" in cells) != bool(LINKED_TEST.search(cells[-1])) for cells in commands.values())
