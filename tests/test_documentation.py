@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from multimep import settings
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -235,3 +237,9 @@ def test_what_is_claimed_beside_other_tools_has_a_test_and_what_is_planned_has_n
 def test_every_command_of_transmep_has_a_line():
     told = " ".join(rows("peers.md", "## TransMEP, command by command"))
     assert all(f"`{command}`" in told for command in ("train", "split", "predict", "ucb", "report"))
+
+
+def test_the_study_of_the_page_is_one_that_multimep_takes():
+    study = settings.study(yaml.safe_load(code("own_data.md", "yaml")[0]))
+    assert list(study.datasets) == ["my_enzyme"]
+    assert set(study.methods) == {"additive", "one_hot_ridge", "site_gp", "recalibrated"}
