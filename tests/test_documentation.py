@@ -243,3 +243,10 @@ def test_the_study_of_the_page_is_one_that_multimep_takes():
     study = settings.study(yaml.safe_load(code("own_data.md", "yaml")[0]))
     assert list(study.datasets) == ["my_enzyme"]
     assert set(study.methods) == {"additive", "one_hot_ridge", "site_gp", "recalibrated"}
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))], ids=lambda path: path.name)
+def test_a_relative_link_leads_to_a_file_of_the_repository(page):
+    text = re.sub(r"`[^`\n]+`(?!\])", "", FENCE.sub("", page.read_text(encoding="utf-8")))
+    for target in re.findall(r"\]\((?![a-z]+:)([^)#\s]+)", text):
+        assert (page.parent / target).exists(), target
