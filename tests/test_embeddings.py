@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from multimep import embeddings
+from multimep import store_making
 from multimep.dataset import Variants
 from multimep.embedder import Embedder, EmbedderError
-from multimep.embeddings import Store, StoreError, embed, key, maker, open_store
+from multimep.embeddings import Store, StoreError, key, maker, open_store
 from multimep.language_model import LanguageModel
+from multimep.store_making import embed
 
 WILD_TYPE = "MKTAYIAKQRQISFVKSH"
 SINGLES = tuple(f"{old}{site}{'A' if old != 'A' else 'G'}" for site, old in enumerate(WILD_TYPE, start=1))
@@ -150,7 +151,7 @@ def test_rows_of_another_language_model_are_never_taken_over(tiny, foreign, path
 
 @pytest.mark.parametrize("residues", [False, True])
 def test_a_killed_job_resumes_after_its_last_whole_block(tiny, tmp_path, path, monkeypatch, residues):
-    monkeypatch.setattr(embeddings, "BLOCK", 4)
+    monkeypatch.setattr(store_making, "BLOCK", 4)
     dying = counted(tiny, lives=10)  # dies in the third of five blocks
     with pytest.raises(KeyboardInterrupt):
         embed(VARIANTS, dying, path, residues=residues, batch_size=2)
@@ -167,7 +168,7 @@ def test_a_killed_job_resumes_after_its_last_whole_block(tiny, tmp_path, path, m
 
 
 def test_blocks_of_another_language_model_are_not_resumed(tiny, foreign, path, monkeypatch):
-    monkeypatch.setattr(embeddings, "BLOCK", 4)
+    monkeypatch.setattr(store_making, "BLOCK", 4)
     with pytest.raises(KeyboardInterrupt):
         embed(VARIANTS, counted(tiny, lives=10), path, residues=False, batch_size=2)
     second = counted(foreign)
@@ -186,7 +187,7 @@ def test_a_job_killed_at_the_very_end_leaves_no_store(tiny, path, monkeypatch):
     def killed(*_) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embeddings, "MARGINALS", {"wild_type": killed})
+    monkeypatch.setattr(store_making, "MARGINALS", {"wild_type": killed})
     with pytest.raises(KeyboardInterrupt):
         embed(FEW, tiny, path, residues=False, batch_size=2)
     assert not path.exists()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,16 +33,29 @@ def embed(
     language_model: Language = "mini",
     mirror: Mirror = "",
     cache: Cache = Path("results/cache"),
+    rows: Annotated[
+        Literal["all", "wild_type"],
+        typer.Option(help="Whose representations are kept; wild_type: marginals and attention, and no mutant."),
+    ] = "all",
 ) -> None:
-    """Run the language model over the sequences that the store (HDF5) does not have yet."""
-    from multimep import chosen_model, embeddings
+    """Run the language model over the sequences that neither the store (HDF5) nor those beside it have yet."""
+    from multimep import chosen_model, store_making
     from multimep import dataset as datasets
 
     paths.check([table], [output])
     chosen = chosen_model.words(language_model)
     variants = datasets.read(table).variants
     model = chosen_model.load(language_model, mirror, cache)
-    new = embeddings.embed(variants, model, output, residues=chosen.residues, batch_size=chosen.batch_size)
+    new = store_making.embed(
+        variants,
+        model,
+        output,
+        residues=chosen.residues,
+        batch_size=chosen.batch_size,
+        storage=chosen.storage,
+        rows=rows,
+        beside=sorted(output.parent.glob("*.h5")),
+    )
     typer.echo(f"{output}: {new} sequences computed, {len(variants)} variants")
 
 

@@ -93,13 +93,18 @@ def _activations(work: Work, sequences: int, layers: int) -> float:
 
 
 def _embedding(work: Work) -> float:
-    # every sequence once, and the wild type masked at each position
-    return (work.asked + work.length) * _forward(work)
+    # every sequence once, or the wild type alone, and the wild type masked at each position
+    return ((1 if work.settings.get("rows") == "wild_type" else work.asked) + work.length) * _forward(work)
 
 
 def _embedding_memory(work: Work) -> float:
     rows = 512 * work.length * work.model.width * 8 / MIB if work.settings.get("residues") else 0.0
-    return TORCH + 6.0 * work.model.parameters / MIB + _activations(work, _batch(work, 32), 2) + rows
+    return (
+        TORCH
+        + 6.0 * work.model.parameters / MIB
+        + _activations(work, _batch(work, max(1, 2048 // work.tokens)), 2)
+        + rows
+    )
 
 
 def _fine_tuning(work: Work) -> float:
@@ -134,7 +139,8 @@ def _members(work: Work) -> int:
 
 
 def _batch(work: Work, default: int) -> int:
-    return int(work.settings.get("batch_size", default))
+    asked = work.settings.get("batch_size", "auto")
+    return default if asked == "auto" else int(asked)
 
 
 def _features(work: Work, default: str) -> int:
