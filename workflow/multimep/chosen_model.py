@@ -83,16 +83,24 @@ def embedder(text: str, stores: Sequence[Path], mirror: str, cache: Path, loader
     return Embedder(lambda: (loader or load)(text, mirror, cache), tuple(stores), chosen.batch_size)
 
 
+def sizes(text: str, mirror: str, cache: Path) -> tuple[int, int, int]:
+    """Parameters, layers and width; of a published checkpoint without its file."""
+    from multimep import checkpoints, language_model
+
+    chosen = words(text)
+    known = checkpoints.CHECKPOINTS.get(chosen.name)
+    if known is not None:
+        return known.parameters, known.layers, known.width
+    model, _ = checkpoints.read(*language_model.locate(chosen.name, **_place(chosen, mirror, cache)))
+    return sum(value.numel() for value in model.parameters()), model.num_layers, model.embed_dim
+
+
 def record(text: str, mirror: str, cache: Path) -> dict[str, str | int]:
     """What the checkpoint is, once it is here and verified: name, sha256, parameters, layers, width."""
     from multimep import checkpoints, language_model
 
     chosen = words(text)
-    path, expected = language_model.locate(chosen.name, **_place(chosen, mirror, cache))
-    known = checkpoints.CHECKPOINTS.get(chosen.name)
-    if known is not None:  # what is published need not be read: several GB on a login node
-        found, sizes = checkpoints.verified(path, expected), (known.parameters, known.layers, known.width)
-    else:
-        model, found = checkpoints.read(path, expected)
-        sizes = (sum(value.numel() for value in model.parameters()), model.num_layers, model.embed_dim)
-    return {"name": chosen.name, "sha256": found, **dict(zip(("parameters", "layers", "width"), sizes, strict=True))}
+    found = checkpoints.verified(*language_model.locate(chosen.name, **_place(chosen, mirror, cache)))
+    # what is published need not be read: several GB on a login node
+    counts = dict(zip(("parameters", "layers", "width"), sizes(text, mirror, cache), strict=True))
+    return {"name": chosen.name, "sha256": found, **counts}

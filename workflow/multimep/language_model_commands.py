@@ -1,4 +1,4 @@
-"""The door's commands for the language model: checkpoint, embed, pretrain. Heavy rooms are imported inside them."""
+"""The door's commands for the language model; heavy rooms are imported inside them."""
 
 import json
 from collections.abc import Callable
@@ -59,6 +59,35 @@ def embed(
     typer.echo(f"{output}: {new} sequences computed, {len(variants)} variants")
 
 
+def embedding_cost(
+    sequences: Annotated[int, typer.Option(help="Variants of all datasets together.", min=1)],
+    length: Annotated[int, typer.Option(help="Residues of one sequence, as a mean.", min=1)],
+    proteins: Annotated[int, typer.Option(help="Wild types, each masked at every position.", min=1)] = 1,
+    language_model: Language = "esm2_t33_650M_UR50D",
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Operations per second of the GPU at hand, as `make bench` finds."),
+    ] = None,
+    mirror: Mirror = "",
+    cache: Cache = Path("results/cache"),
+) -> None:
+    """Say what embedding so many variants will take: GPU-hours, energy, bytes; nothing is downloaded or computed."""
+    from multimep import chosen_model, costs, forecast
+    from multimep.cluster import Cluster
+    from multimep.prices import Model
+
+    model = Model(*chosen_model.sizes(language_model, mirror, cache))
+    found = forecast.embedding(model, sequences, length, proteins=proteins, rate=rate)
+    hours, width = found.seconds / 3600, model.width
+    typer.echo(
+        f"{sequences:,} sequences of {length} residues, {model.parameters:,} parameters: {hours:.2f} GPU-hours at "
+        f"{rate or costs.GPU:.3g} operations per second ({'measured' if rate else 'assumed'}), "
+        f"{forecast.energy(hours, 0.0, Cluster()):.2f} kWh\n"
+        f"stores: {sequences * width * 4 / 1e9:.1f} GB in float32, {sequences * width * 2 / 1e9:.1f} GB in float16; "
+        f"with residues {length} times as much"
+    )
+
+
 def pretrain(
     train: Annotated[Path, typer.Option(help="FASTA (may be gzipped) of training sequences.")],
     valid: Annotated[Path, typer.Option(help="FASTA (may be gzipped) of held-out sequences.")],
@@ -74,4 +103,4 @@ def pretrain(
     pretraining.pretrain(train, valid, output, chosen)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (checkpoint, embed, pretrain)
+COMMANDS: tuple[Callable[..., None], ...] = (checkpoint, embed, embedding_cost, pretrain)

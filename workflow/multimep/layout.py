@@ -25,11 +25,11 @@ JOINT = ("shared_prior_gp", "coregional_gp", "fine_tune_together", "likelihood_t
 
 EMBEDDING = {
     "embedding_gp": ("features", "pooled", ("pooled", "flattened")),
-    "transmep": ("features", "flattened", ("pooled", "flattened")),
+    "transmep": ("features", "flattened", ("flattened",)),
     "plm_gp": ("embedding", True, (True,)),
 }
-"""Methods that ask for rows of mutants: by which setting, its default, and at which values; others ask the language model
-about the wild type alone, if at all. A test holds it against the methods."""
+"""Methods that ask for rows of mutants: by which setting, its default, and at which values; others ask the language
+model about the wild type alone, if at all. A test holds it against the methods."""
 
 
 AMONG_OTHERS = ("family_out",)

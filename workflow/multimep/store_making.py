@@ -187,7 +187,8 @@ def _computed(plan: _Plan, block: Block, batch_size: "BatchSize") -> Float[np.nd
     size = plan.language_model.at_once(len(plan.wild_type), batch_size)
     batches = [block[start : start + size] for start in range(0, len(block), size)]
     rows = np.concatenate(list(plan.language_model.rows(batches, pooled=not plan.residues)))
-    stored = rows.astype(plan.storage)
+    with np.errstate(over="ignore"):  # told of below, by name
+        stored = rows.astype(plan.storage)
     if not np.isfinite(stored).all():
         raise StoreError(f"{plan.path}: {np.abs(rows).max():.3g} is beyond {plan.storage}; set storage to float32")
     return stored
