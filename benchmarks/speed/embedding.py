@@ -90,7 +90,8 @@ def told(cells: Sequence[Cell], rates: Mapping[str, float], *, on_gpu: bool) -> 
     everywhere = 10.0 if on_gpu else 4.0
     pairs = [(best, SCRIPT, None, everywhere), (best, AUTOCAST, None, None)]
     pairs += [(best, FACE["bf16"], None, 1.25)] if faced else []
-    pairs += [(OURS["fp32"], f"{SCRIPT} | {FACE['fp32']}" if faced else SCRIPT, 1.3, None)]
+    pairs += [(OURS["fp32"], SCRIPT, None, None)]
+    pairs += [(OURS["fp32"], f"{SCRIPT} | {FACE['fp32']}", 1.3, None)] if faced else []
     pairs += [(OURS["bf16"], SCRIPT, None, None)] if best == COMPILED else []
     rows = [one.row(ours, peer, rates, asked) for one in cells for ours, peer, asked, _ in pairs]
     medians = [_median(ours, [one.row(ours, peer, rates) for one in cells], asked) for ours, peer, _, asked in pairs]
