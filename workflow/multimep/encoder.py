@@ -99,8 +99,9 @@ class Encoder:
 def prepare(model: esm.ESM2, precision: Precision, *, compiled: bool = False) -> Encoder:
     """An encoder of `model` on its device.
 
-    `compiled`: each layer goes through torch.compile, which fuses what stands between the matrix products, for a GPU and
-    many sequences. On a processor it took 40 s for the first batch and was then 0.75 times as fast (8M, length 56, bf16).
+    `compiled`: each layer goes through torch.compile, which fuses what stands between the matrix products, for a GPU
+    and many sequences. On a processor it took 40 s for the first batch and was then 0.75 times as fast (8M, length 56,
+    bf16).
     """
     with torch.no_grad():
         on_processor = model.embed_tokens.weight.device.type == "cpu"
