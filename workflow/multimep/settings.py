@@ -33,8 +33,8 @@ class LanguageModelSettings:
         directory: folder that holds checkpoints as NAME.pt; looked in before anything is downloaded.
         sha256: of the checkpoint; needed to download one whose checksum multimep does not know.
         precision: fp32, bf16, or auto: bf16 where the processor or GPU has units for it, else fp32. On a processor with
-            AMX bf16 embeds 1.5 to 3 times as fast; last hidden states are 3e-3 to 1e-2 off, and distances between
-            variants keep their order (Spearman 0.998 and more). Without such units it is slower than fp32. With auto
+            AMX bf16 embeds 1.4 to 3.4 times as fast; last hidden states are 3e-3 to 1e-2 off, and distances between
+            variants keep their order (Spearman above 0.999). Without such units it is slower than fp32. With auto
             the numbers depend on the machine; what a store was made with is then kept to.
         residues: keep per-residue rows in the stores (n x length x width numbers); else they are computed when asked.
         storage: of the rows; float16 halves a store and is off by at most 5e-4 of a value, less than bf16's own error.
