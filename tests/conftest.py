@@ -29,11 +29,13 @@ if os.environ.get("MULTIMEP_SHAPES") == "1":
 
     runtime_checkable(Scheme)  # else beartype cannot check what returns one
 
-    from multimep import chosen_model, embedder, embeddings
-    from multimep.language_model import LanguageModel
+    from multimep import chosen_model, embedder, embeddings, store_making
+    from multimep.language_model import BatchSize, LanguageModel
 
-    for room in (chosen_model, embedder, embeddings):  # they import it for type checkers alone
+    for room in (chosen_model, embedder, embeddings, store_making):  # they import it for type checkers alone
         room.LanguageModel = LanguageModel  # type: ignore[attr-defined]
+    for room in (embedder, store_making):
+        room.BatchSize = BatchSize  # type: ignore[attr-defined]
 
 import esm
 import torch

@@ -352,6 +352,22 @@ def test_a_table_with_columns_of_other_names_is_read_where_the_spec_names_them(r
     assert "--variants FILE.csv with --wild-type" in run(f"{line}{{source: {{wild_type: MKT}}}}").err
 
 
+@pytest.mark.parametrize("rate", [None, 2.4e14])
+def test_the_hours_of_a_big_embedding_are_told_without_its_checkpoint(run, rate):
+    more = f" --rate {rate:.0f}" if rate else ""
+    told = run(f"embedding-cost --sequences 2500000 --length 300 --proteins 217{more}").out
+    assert "2,500,000 sequences of 300 residues, 651,043,254 parameters" in told
+    hours = float(re.search(r"([0-9.]+) GPU-hours at", told)[1])
+    assert hours == pytest.approx((2_500_000 + 217 * 300) * 302 * 1.353e9 / (rate or 1.2e14) / 3600, rel=0.01)
+    assert "12.8 GB in float32, 6.4 GB in float16" in told
+
+
+def test_the_hours_of_a_small_embedding_are_told_of_a_model_at_hand(run):
+    told = run("embedding-cost --sequences 1000 --length 100 --language-model mini").out
+    assert "1,000 sequences of 100 residues" in told
+    assert "0.00 GPU-hours" in told
+
+
 DEFAULTS = {
     "dataset": ["results/cache", "{}"],
     "embed": ["mini", "results/cache"],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from multimep import costs, forecast, layout, prices
+from multimep import checkpoints, costs, forecast, layout, prices
 from multimep.costs import GPU, START, Cost
 from multimep.job_sizes import NONE, Model, Work
 from multimep.methods import METHODS
@@ -28,6 +28,20 @@ def test_every_method_and_station_has_a_price() -> None:
 
 def test_the_joint_methods_of_the_layout_are_those_of_the_classes() -> None:
     assert set(layout.JOINT) == {name for name, method in METHODS.items() if method.joint}
+
+
+def test_where_no_method_asks_rows_of_mutants_a_store_costs_the_masked_wild_type() -> None:
+    every, none = (operations(work("embed", asked=1000, rows=rows)) for rows in ("all", "wild_type"))
+    assert every / none == pytest.approx((1000 + 120) / (1 + 120))
+
+
+def test_embedding_is_foreseen_from_a_number_of_sequences() -> None:
+    model = checkpoints.CHECKPOINTS["esm2_t33_650M_UR50D"]
+    known = Model(model.parameters, model.layers, model.width)
+    found = forecast.embedding(known, 2_500_000, 300, proteins=217, rate=1e14)
+    forward = 302 * (2 * model.parameters + 4 * 33 * 1280 * 302)  # one sequence
+    assert found.seconds == pytest.approx((2_500_000 + 217 * 300) * forward / 1e14, rel=0.01)
+    assert forecast.embedding(known, 2_500_000, 300, proteins=217, rate=2e14).seconds < 0.51 * found.seconds
 
 
 @pytest.mark.parametrize("method", list(prices.PRICES))

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from multimep import embeddings
+from multimep import store_making
 from multimep.dataset import Variants
 from multimep.embedder import Embedder, EmbedderError
-from multimep.embeddings import Store, StoreError, embed, key, maker, open_store
+from multimep.embeddings import Store, StoreError, key, maker, open_store
 from multimep.language_model import LanguageModel
+from multimep.store_making import embed
 
 WILD_TYPE = "MKTAYIAKQRQISFVKSH"
 SINGLES = tuple(f"{old}{site}{'A' if old != 'A' else 'G'}" for site, old in enumerate(WILD_TYPE, start=1))
@@ -150,7 +151,7 @@ def test_rows_of_another_language_model_are_never_taken_over(tiny, foreign, path
 
 @pytest.mark.parametrize("residues", [False, True])
 def test_a_killed_job_resumes_after_its_last_whole_block(tiny, tmp_path, path, monkeypatch, residues):
-    monkeypatch.setattr(embeddings, "BLOCK", 4)
+    monkeypatch.setattr(store_making, "BLOCK", 4)
     dying = counted(tiny, lives=10)  # dies in the third of five blocks
     with pytest.raises(KeyboardInterrupt):
         embed(VARIANTS, dying, path, residues=residues, batch_size=2)
@@ -167,7 +168,7 @@ def test_a_killed_job_resumes_after_its_last_whole_block(tiny, tmp_path, path, m
 
 
 def test_blocks_of_another_language_model_are_not_resumed(tiny, foreign, path, monkeypatch):
-    monkeypatch.setattr(embeddings, "BLOCK", 4)
+    monkeypatch.setattr(store_making, "BLOCK", 4)
     with pytest.raises(KeyboardInterrupt):
         embed(VARIANTS, counted(tiny, lives=10), path, residues=False, batch_size=2)
     second = counted(foreign)
@@ -186,7 +187,7 @@ def test_a_job_killed_at_the_very_end_leaves_no_store(tiny, path, monkeypatch):
     def killed(*_) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embeddings, "MARGINALS", {"wild_type": killed})
+    monkeypatch.setattr(store_making, "MARGINALS", {"wild_type": killed})
     with pytest.raises(KeyboardInterrupt):
         embed(FEW, tiny, path, residues=False, batch_size=2)
     assert not path.exists()
@@ -284,3 +285,84 @@ def test_the_language_model_is_loaded_once(tiny):
     embedder.pooled(FEW)
     embedder.marginals(WILD_TYPE, "masked")
     assert loads == [1]
+
+
+def test_float16_halves_the_store_and_is_off_by_less_than_half_a_unit_in_the_last_place(tiny, tmp_path):
+    stores = {}
+    for storage in ("float32", "float16"):
+        embed(VARIANTS, tiny, tmp_path / f"{storage}.h5", residues=True, storage=storage)
+        stores[storage] = open_store(tmp_path / f"{storage}.h5")
+        assert stores[storage].storage == storage
+    for name in ("pooled", "residues"):
+        exact, half = (rows(stores[storage], VARIANTS, name) for storage in ("float32", "float16"))
+        assert half.dtype == np.float32
+        # 11 significant bits: a value is off by 2^-11 of itself, a mean of such values by 2^-11 of the largest too
+        size = np.abs(rows(stores["float32"], VARIANTS, "residues")).max() if name == "pooled" else 0.0
+        assert (np.abs(half - exact) <= 2.0**-11 * (np.abs(exact) + size) + 2.0**-25).all()
+    np.testing.assert_array_equal(*(store.marginals(WILD_TYPE, "masked") for store in stores.values()))
+
+
+def test_what_float16_rounded_never_stands_for_float32(tiny, path):
+    embed(FEW, tiny, path, storage="float16")
+    assert embed(FEW, tiny, path, storage="float32") == 6
+    assert embed(FEW, tiny, path, storage="float16") == 0
+    assert open_store(path).storage == "float16"
+
+
+def test_what_float16_cannot_hold_is_refused_by_name(tiny, path):
+    @dataclass(frozen=True)
+    class Huge(LanguageModel):
+        def hidden_states(self, sequences, layer=None) -> torch.Tensor:
+            return super().hidden_states(sequences, layer) * 1e6
+
+    huge = Huge(tiny.name, tiny.sha256, tiny.model)
+    with pytest.raises(StoreError, match=r"toy\.h5: .*e\+0\d is beyond float16; set storage to float32"):
+        embed(FEW, huge, path, storage="float16")
+    assert not path.exists()
+
+
+def test_sequences_of_a_store_beside_are_not_computed_again(tiny, tmp_path, path):
+    residues = {"residues": True, "batch_size": 4}
+    store_of(FEW, tiny, tmp_path / "other.h5", residues=True)
+    model = counted(tiny)
+    assert embed(VARIANTS, model, path, **residues, beside=[tmp_path / "other.h5", path]) == len(VARIANTS) - 6
+    assert not set(model.asked) & {WILD_TYPE, *FEW.sequences}
+    for name in ("pooled", "residues"):
+        theirs = rows(open_store(tmp_path / "other.h5"), FEW, name)
+        np.testing.assert_array_equal(rows(open_store(path), FEW, name), theirs)
+        alone = rows(store_of(VARIANTS, tiny, tmp_path / "alone.h5", residues=True), VARIANTS, name)
+        np.testing.assert_allclose(rows(open_store(path), VARIANTS, name), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_marginals_and_attention_of_a_store_beside_are_not_computed_again(tiny, tmp_path, path, monkeypatch):
+    store_of(FEW, tiny, tmp_path / "other.h5")
+    for name in ("masked_marginals", "attention", "wild_type_marginals"):
+        monkeypatch.setattr(LanguageModel, name, lambda *_: pytest.fail("computed again"))
+    assert embed(FEW, tiny, path, beside=[tmp_path / "other.h5"]) == 0
+    own, other = open_store(path), open_store(tmp_path / "other.h5")
+    np.testing.assert_array_equal(own.marginals(WILD_TYPE, "masked"), other.marginals(WILD_TYPE, "masked"))
+    np.testing.assert_array_equal(own.attention(WILD_TYPE), other.attention(WILD_TYPE))
+
+
+@pytest.mark.parametrize("kind", ["foreign", "float16", "without residues", "truncated", "absent"])
+def test_a_store_beside_that_does_not_fit_is_left_alone(tiny, foreign, tmp_path, path, kind):
+    other = tmp_path / "other.h5"
+    if kind != "absent":
+        maker_of_other = foreign if kind == "foreign" else tiny
+        storage = "float16" if kind == "float16" else "float32"
+        embed(FEW, maker_of_other, other, residues=kind != "without residues", storage=storage)
+    if kind == "truncated":
+        other.write_bytes(other.read_bytes()[:500])
+    assert embed(FEW, tiny, path, residues=True, beside=[other]) == 6
+
+
+def test_the_wild_type_alone_needs_no_mutant(tiny, path):
+    model = counted(tiny)
+    assert embed(VARIANTS, model, path, rows="wild_type") == 1
+    assert model.asked == [WILD_TYPE]
+    embedder = Embedder(never, (path,))
+    np.testing.assert_array_equal(embedder.marginals(WILD_TYPE, "masked"), tiny.masked_marginals(WILD_TYPE).numpy())
+    assert embedder.attention(WILD_TYPE).shape == (18, 18)
+    model.asked.clear()
+    assert embed(VARIANTS, model, path, rows="all") == len(SINGLES)  # a method that asks rows came to the study
+    assert sorted(model.asked) == sorted(set(VARIANTS.sequences) - {WILD_TYPE})

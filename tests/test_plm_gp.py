@@ -9,7 +9,6 @@ from scipy.stats import spearmanr
 
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
-from multimep.embeddings import embed
 from multimep.methods.augmented_ridge import FREEDOM, AugmentedRidge
 from multimep.methods.features import one_hot
 from multimep.methods.method import FitError
@@ -18,6 +17,7 @@ from multimep.methods.plm_gp import SLOPES, PlmGP
 from multimep.methods.site_gp import SiteGP
 from multimep.mutations import AMINO_ACIDS
 from multimep.plm_kernel import LINEAR
+from multimep.store_making import embed
 from multimep.structure import Structure
 
 WILD_TYPE = "".join(np.random.default_rng(5).choice(list(AMINO_ACIDS), 40))

@@ -77,7 +77,11 @@ FAULTS = [
     (("datasets", "toy"), "toy.csv", "config.datasets.toy: "),
     (("datasets", "toy", "higher_is_better"), "up", "config.datasets.toy.higher_is_better: "),
     (("datasets", "toy", "source", "region"), [1, 2, 3], "config.datasets.toy.source.region"),
-    (("language_model", "precision"), "fp16", "config.language_model.precision: Input should be 'fp32' or 'bf16'"),
+    (
+        ("language_model", "precision"),
+        "fp16",
+        "config.language_model.precision: Input should be 'fp32', 'bf16' or 'auto'",
+    ),
     (("evaluation", "bootstrap"), 0.5, "config.evaluation.bootstrap: "),
     (("splits", "random", "folds"), "three", "config.splits.random.folds: Input should be a valid integer"),
     (("methods", "gp", "features"), "pooling", "config.methods.gp.features: Input should be 'pooled'"),

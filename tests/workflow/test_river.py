@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from multimep import costs, findings, predictions
-from small_study import ROOT, Workspace, study
+from multimep.embeddings import key, open_store
+from small_study import PEPTIDES, ROOT, Workspace, study
 
 MIRROR = ROOT.parent / "shared" / "mirror"
 
@@ -32,6 +33,21 @@ def test_a_study_of_ones_own_tables_ends_in_a_report(finished: Workspace) -> Non
         assert list(folds) == ["fold0", "fold1"]
     scores = findings.scores.read(finished.folder / "results/metrics/alpha.csv")
     assert set(scores["method"]) == set(finished.config["methods"])
+
+
+def test_no_mutant_is_embedded_where_no_method_asks_for_one(finished: Workspace) -> None:
+    for name, (_, wild_type) in PEPTIDES.items():
+        store = open_store(finished.folder / f"results/embeddings/{name}.h5")
+        assert list(store.row_of) == [key(wild_type)]
+        assert store.marginals(wild_type, "masked") is not None
+
+
+def test_the_first_method_that_asks_for_mutants_completes_the_stores(finished: Workspace) -> None:
+    before = finished.config
+    finished.write(before | {"methods": {"embedding_gp": {}, **before["methods"]}})
+    printed = finished.snakemake("--dry-run", "--printshellcmds").stdout
+    finished.write(before)
+    assert printed.count("--rows all") == len(PEPTIDES)
 
 
 def test_nothing_is_left_to_do_after_a_run(finished: Workspace) -> None:

@@ -3,10 +3,11 @@
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from multimep import __version__, settings
+from multimep import __version__, precision, settings
 from multimep.embedder import Embedder, EmbedderError
 from multimep.embeddings import open_store
 from multimep.layout import RUN_BY
@@ -30,7 +31,9 @@ def words(text: str) -> LanguageModelSettings:
 
 def identity(text: str) -> str:
     """What of the choice decides results, and the version that computes them; a checkpoint file by size and date."""
-    chosen = {name: value for name, value in vars(words(text)).items() if name not in RUN_BY}
+    asked = words(text)
+    chosen = {name: value for name, value in vars(asked).items() if name not in RUN_BY}
+    chosen["precision"] = precision.resolved(asked.precision, asked.device)
     path = Path(str(chosen["name"]))
     state = path.stat() if path.is_file() else None
     file = [state.st_size, state.st_mtime_ns] if state else []
@@ -65,15 +68,31 @@ Loader = Callable[[str, str, Path], "LanguageModel"]
 def embedder(text: str, stores: Sequence[Path], mirror: str, cache: Path, loader: Loader | None = None) -> Embedder:
     """The door to it, stores first; raises EmbedderError where a store was made by another language model.
 
-    `loader` is `load`, or one that keeps what it has loaded, where a process needs several embedders.
+    Precision `auto` is then that of the stores. `loader` is `load`, or one that keeps what it has loaded, where a
+    process needs several embedders.
     """
     chosen = words(text)
-    for store in stores:
-        made = open_store(store).maker
+    makers = {store: open_store(store).maker for store in stores}
+    if chosen.precision == "auto" and makers:
+        chosen = replace(chosen, precision=next(iter(makers.values())).precision)
+        text = json.dumps(vars(chosen), sort_keys=True)
+    for store, made in makers.items():
         if (made.model, made.precision) != (chosen.name, chosen.precision):
             asked = f"{OPTION} is {chosen.name} ({chosen.precision})"
             raise EmbedderError(f"{store} was made by {made.model} ({made.precision}), {asked}: give the same to both")
     return Embedder(lambda: (loader or load)(text, mirror, cache), tuple(stores), chosen.batch_size)
+
+
+def sizes(text: str, mirror: str, cache: Path) -> tuple[int, int, int]:
+    """Parameters, layers and width; of a published checkpoint without its file."""
+    from multimep import checkpoints, language_model
+
+    chosen = words(text)
+    known = checkpoints.CHECKPOINTS.get(chosen.name)
+    if known is not None:
+        return known.parameters, known.layers, known.width
+    model, _ = checkpoints.read(*language_model.locate(chosen.name, **_place(chosen, mirror, cache)))
+    return sum(value.numel() for value in model.parameters()), model.num_layers, model.embed_dim
 
 
 def record(text: str, mirror: str, cache: Path) -> dict[str, str | int]:
@@ -81,11 +100,7 @@ def record(text: str, mirror: str, cache: Path) -> dict[str, str | int]:
     from multimep import checkpoints, language_model
 
     chosen = words(text)
-    path, expected = language_model.locate(chosen.name, **_place(chosen, mirror, cache))
-    known = checkpoints.CHECKPOINTS.get(chosen.name)
-    if known is not None:  # what is published need not be read: several GB on a login node
-        found, sizes = checkpoints.verified(path, expected), (known.parameters, known.layers, known.width)
-    else:
-        model, found = checkpoints.read(path, expected)
-        sizes = (sum(value.numel() for value in model.parameters()), model.num_layers, model.embed_dim)
-    return {"name": chosen.name, "sha256": found, **dict(zip(("parameters", "layers", "width"), sizes, strict=True))}
+    found = checkpoints.verified(*language_model.locate(chosen.name, **_place(chosen, mirror, cache)))
+    # what is published need not be read: several GB on a login node
+    counts = dict(zip(("parameters", "layers", "width"), sizes(text, mirror, cache), strict=True))
+    return {"name": chosen.name, "sha256": found, **counts}

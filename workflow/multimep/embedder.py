@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float
 
 from multimep.dataset import Variants
-from multimep.embeddings import MARGINALS, Store, key, maker, open_store, pool
+from multimep.embeddings import MARGINALS, Store, key, maker, open_store
 
 if TYPE_CHECKING:  # most methods find all they ask for in the stores, and never need torch
-    from multimep.language_model import LanguageModel
+    from multimep.language_model import BatchSize, LanguageModel
 
 
 class EmbedderError(ValueError):
@@ -27,12 +27,12 @@ class Embedder:
     Attributes:
         load: loads the language model; called at most once, and only when a store lacks something.
         stores: embedding stores to look in first; all by the same maker.
-        batch_size: sequences per forward pass where something must be computed.
+        batch_size: sequences per forward pass where something must be computed; auto: by tokens.
     """
 
     load: Callable[[], "LanguageModel"]
     stores: tuple[Path, ...] = ()
-    batch_size: int = 32
+    batch_size: "BatchSize" = "auto"
 
     @cached_property
     def language_model(self) -> "LanguageModel":
@@ -84,7 +84,6 @@ class Embedder:
         return self._compute(name, variants)
 
     def _compute(self, name: str, variants: Variants) -> Float[np.ndarray, "n ..."]:
-        starts = range(0, len(variants), self.batch_size)
-        batches = (variants.sequences[start : start + self.batch_size] for start in starts)
-        hidden = (self.language_model.hidden_states(batch).cpu().numpy() for batch in batches)
-        return np.concatenate([pool(states) if name == "pooled" else states for states in hidden])
+        size = self.language_model.at_once(len(variants.wild_type), self.batch_size)
+        batches = [variants.sequences[start : start + size] for start in range(0, len(variants), size)]
+        return np.concatenate(list(self.language_model.rows(batches, pooled=name == "pooled")))

@@ -12,7 +12,7 @@ from typing import Any
 from multimep import cluster, costs, layout
 from multimep.cluster import Cluster
 from multimep.costs import Cost
-from multimep.job_sizes import NONE, Work
+from multimep.job_sizes import NONE, Model, Work
 from multimep.layout import Config, Job
 
 SUBMITTED = ("embed", "evaluate", "leaks", "report")
@@ -185,6 +185,16 @@ def study(config: Config, results: Path, factors: Mapping[str, float]) -> str:
         return found.sentence(site)
     each = f"{found.sentence(site)}, each job in an allocation of its own"
     return f"{each}\nForecast: packed by profiles/drive.sh: {packed(predictions, rest, site).amounts(site)}"
+
+
+def embedding(model: Model, sequences: int, length: int, *, proteins: int = 1, rate: float | None = None) -> Cost:
+    """The cost of stores for so many sequences of `length` residues that belong to so many proteins, on one GPU.
+
+    `rate`: operations per second that were measured there, instead of the assumed ones.
+    """
+    work = Work("embed", ((0, sequences + (proteins - 1) * length),), length, model)
+    factors = {} if rate is None else {"embed": costs.GPU / rate}
+    return costs.predict(work, gpus=True, factors=factors)
 
 
 def past(config: Config, results: Path, benchmarks: Path) -> Iterator[tuple[Work, float]]:

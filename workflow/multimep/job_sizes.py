@@ -76,4 +76,5 @@ def activations(work: Work, sequences: int, layers: int) -> float:
 
 def batch(work: Work, default: int) -> int:
     """Rows of a batch."""
-    return int(work.settings.get("batch_size", default))
+    asked = work.settings.get("batch_size", "auto")
+    return default if asked == "auto" else int(asked)

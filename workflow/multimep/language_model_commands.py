@@ -1,9 +1,9 @@
-"""The door's commands for the language model: checkpoint, embed, pretrain. Heavy rooms are imported inside them."""
+"""The door's commands for the language model; heavy rooms are imported inside them."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,17 +33,59 @@ def embed(
     language_model: Language = "mini",
     mirror: Mirror = "",
     cache: Cache = Path("results/cache"),
+    rows: Annotated[
+        Literal["all", "wild_type"],
+        typer.Option(help="Whose representations are kept; wild_type: marginals and attention, and no mutant."),
+    ] = "all",
 ) -> None:
-    """Run the language model over the sequences that the store (HDF5) does not have yet."""
-    from multimep import chosen_model, embeddings
+    """Run the language model over the sequences that neither the store (HDF5) nor those beside it have yet."""
+    from multimep import chosen_model, store_making
     from multimep import dataset as datasets
 
     paths.check([table], [output])
     chosen = chosen_model.words(language_model)
     variants = datasets.read(table).variants
     model = chosen_model.load(language_model, mirror, cache)
-    new = embeddings.embed(variants, model, output, residues=chosen.residues, batch_size=chosen.batch_size)
+    new = store_making.embed(
+        variants,
+        model,
+        output,
+        residues=chosen.residues,
+        batch_size=chosen.batch_size,
+        storage=chosen.storage,
+        rows=rows,
+        beside=sorted(output.parent.glob("*.h5")),
+    )
     typer.echo(f"{output}: {new} sequences computed, {len(variants)} variants")
+
+
+def embedding_cost(
+    sequences: Annotated[int, typer.Option(help="Variants of all datasets together.", min=1)],
+    length: Annotated[int, typer.Option(help="Residues of one sequence, as a mean.", min=1)],
+    proteins: Annotated[int, typer.Option(help="Wild types, each masked at every position.", min=1)] = 1,
+    language_model: Language = "esm2_t33_650M_UR50D",
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Operations per second of the GPU at hand, as `make bench` finds."),
+    ] = None,
+    mirror: Mirror = "",
+    cache: Cache = Path("results/cache"),
+) -> None:
+    """Say what embedding so many variants will take: GPU-hours, energy, bytes; nothing is downloaded or computed."""
+    from multimep import chosen_model, costs, forecast
+    from multimep.cluster import Cluster
+    from multimep.job_sizes import Model
+
+    model = Model(*chosen_model.sizes(language_model, mirror, cache))
+    found = forecast.embedding(model, sequences, length, proteins=proteins, rate=rate)
+    hours, width = found.seconds / 3600, model.width
+    typer.echo(
+        f"{sequences:,} sequences of {length} residues, {model.parameters:,} parameters: {hours:.2f} GPU-hours at "
+        f"{rate or costs.GPU:.3g} operations per second ({'measured' if rate else 'assumed'}), "
+        f"{forecast.energy(hours, 0.0, Cluster()):.2f} kWh\n"
+        f"stores: {sequences * width * 4 / 1e9:.1f} GB in float32, {sequences * width * 2 / 1e9:.1f} GB in float16; "
+        f"with residues {length} times as much"
+    )
 
 
 def pretrain(
@@ -61,4 +103,4 @@ def pretrain(
     pretraining.pretrain(train, valid, output, chosen)
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (checkpoint, embed, pretrain)
+COMMANDS: tuple[Callable[..., None], ...] = (checkpoint, embed, embedding_cost, pretrain)

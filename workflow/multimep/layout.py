@@ -7,7 +7,7 @@ configuration as plain values.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from multimep import nesting
 
@@ -21,6 +21,15 @@ RUN_BY = ("device", "batch_size", "directory")
 
 JOINT = ("shared_prior_gp", "coregional_gp", "fine_tune_together", "likelihood_tune_together")
 """Entries of METHODS that fit several datasets at once; a test holds it against the classes."""
+
+
+EMBEDDING = {
+    "embedding_gp": ("features", "pooled", ("pooled", "flattened")),
+    "transmep": ("features", "flattened", ("flattened",)),
+    "plm_gp": ("embedding", True, (True,)),
+}
+"""Methods that ask for rows of mutants: by which setting, its default, and at which values; others ask the language
+model about the wild type alone, if at all. A test holds it against the methods."""
 
 
 AMONG_OTHERS = ("family_out",)
@@ -84,9 +93,27 @@ def sized_by(config: Config, name: str) -> dict[str, Any]:
     if name in config["methods"]:
         return settings_of(config, name)
     if name == "embed":
-        return dict(config.get("language_model", {}))
+        return {**config.get("language_model", {}), "rows": embedded(config)}
     tables = len(predictions(config, list(config["datasets"])[:1]))
     return {"tables": tables, **config.get("evaluation", {})}
+
+
+def embedded(config: Config) -> Literal["all", "wild_type"]:
+    """Which sequences of a dataset some method asks rows of: all of them, or at most the wild type."""
+    asked = (
+        embeds_mutants(method_of(config, label), settings_of(config, label))
+        for label in config["methods"]
+        if not is_joint(config, label)  # these read no store
+    )
+    return "all" if any(asked) else "wild_type"
+
+
+def embeds_mutants(method: str, settings: Config) -> bool:
+    """Whether a method, or one inside it, asks for representations of mutants."""
+    if method in EMBEDDING:
+        name, default, values = EMBEDDING[method]
+        return settings.get(name, default) in values
+    return any(embeds_mutants(inner, values) for _, inner, values in nesting.inside(settings))
 
 
 def is_joint(config: Config, label: str) -> bool:

@@ -27,13 +27,14 @@ class Price:
 
 
 def _embedding(work: Work) -> float:
-    # every sequence once, and the wild type masked at each position
-    return (work.asked + work.length) * forward(work)
+    # every sequence once, or the wild type alone, and the wild type masked at each position
+    return ((1 if work.settings.get("rows") == "wild_type" else work.asked) + work.length) * forward(work)
 
 
 def _embedding_memory(work: Work) -> float:
     rows = 512 * work.length * work.model.width * 8 / MIB if work.settings.get("residues") else 0.0
-    return TORCH + 6.0 * work.model.parameters / MIB + activations(work, batch(work, 32), 2) + rows
+    sequences = batch(work, max(1, 2048 // work.tokens))
+    return TORCH + 6.0 * work.model.parameters / MIB + activations(work, sequences, 2) + rows
 
 
 def _features(work: Work, default: str) -> int:

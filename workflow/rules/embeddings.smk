@@ -16,7 +16,8 @@ rule embed:
         **asks("embed"),
     params:
         language_model=LANGUAGE_MODEL,
+        rows=layout.embedded(config),
         version=VERSION,
     shell:
-        "multimep embed {input.table:q} --language-model {params.language_model:q}"
+        "multimep embed {input.table:q} --language-model {params.language_model:q} --rows {params.rows:q}"
         " --output {output:q} > {log:q} 2>&1"
