@@ -1,6 +1,6 @@
 """An ESM-2 model's forward as training wants it: from any layer on, with a backward that copies and stores little.
 
-The same function of the same parameters as `language_model.encode`. Low-rank matrices are added to what a projection
+The same function of the same parameters as `forward_pass.encode`. Low-rank matrices are added to what a projection
 gives, not to its weight, so that no gradient of the frozen weight is ever computed.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from multimep.language_model import ALPHABET
+from multimep.forward_pass import embedded
 from multimep.low_rank import frozen_and_learned
 
 Rotation = tuple[Tensor, Tensor]
@@ -23,13 +23,7 @@ Rotation = tuple[Tensor, Tensor]
 
 def below(model: esm.ESM2, tokens: Int[Tensor, "batch tokens"], first: int) -> Float[Tensor, "batch tokens width"]:
     """The states that layer `first` (from 0) reads, in fp32; tokens have no padding."""
-    x: Tensor = model.embed_tokens(tokens)
-    if model.token_dropout:
-        # masked embeddings are zero; the others are scaled by (1 - 0.15 * 0.8) / (1 - observed share of masks)
-        masked = tokens == ALPHABET.mask_idx
-        scale = (1 - 0.15 * 0.8) / (1 - masked.float().mean(-1))
-        x = x.masked_fill(masked[..., None], 0.0) * scale[:, None, None]
-    return _through(model, x, range(first), checkpointing=False)
+    return _through(model, embedded(model, tokens), range(first), checkpointing=False)
 
 
 def above(
