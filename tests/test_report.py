@@ -20,6 +20,7 @@ from multimep.figures import Pairs, Series, farthest, learning_chart, scatter
 from multimep.findings import Findings, Provenance, ReportError, gather, pair
 from multimep.mutations import AMINO_ACIDS, Mutation, format_genotype
 from multimep.null_gate import Hurdle
+from multimep.portraits import portrait
 from multimep.predictions import Predictions
 
 EVIL = "<script>alert(1)</script>"
@@ -92,12 +93,13 @@ def demo(names: list[str], methods: tuple[str, ...] = METHODS, size: int = 420) 
     """A study of made-up scans and made-up predictions with computed metrics."""
     rng = np.random.default_rng(1)
     scans = [scan(name, size, ("enzyme", "binding")[place % 2], rng) for place, name in enumerate(names)]
-    parts, pairs = [], {}
+    parts, pairs, portraits = [], {}, []
     for dataset, _ in scans:
         for method in methods:
             said = guess(dataset, method, rng)
             parts += [scored(dataset, "random", method, said), learning(dataset, method, rng)]
             pairs[dataset.name, method] = pair([said], dataset)
+        portraits.append(portrait(dataset, "random", methods[-1], {"0": said}))
     provenance = Provenance(
         "2026-01-31 12:00 UTC",
         {"multimep": "0.1.0", "Python": "3.12.3", "torch": "2.13.0", "Snakemake": "9.27.0"},
@@ -118,7 +120,7 @@ def demo(names: list[str], methods: tuple[str, ...] = METHODS, size: int = 420) 
         "Which way of using a protein language model predicts these mutants best: zero-shot, a Gaussian process on "
         "embeddings, fine-tuning per protein, or one multitask model with a head per protein? And how sure are we?",
         pd.concat(parts, ignore_index=True), tuple(record for _, record in scans), provenance, {"random": pairs},
-        account,
+        account, portraits=tuple(portraits),
     )  # fmt: skip
 
 

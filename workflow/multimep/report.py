@@ -4,17 +4,21 @@ Text that came from a file (names, citations, warnings, the configuration) is es
 everything, and by the pen of the figures.
 """
 
+import base64
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
-from multimep import curve_panels, figures, measures, null_gate, tables, usage_table
+from multimep import curve_panels, figures, measures, null_gate, portrait_panels, tables, usage_table
 from multimep.dataset import Record, write_whole
-from multimep.drawing import Interval, decimal, soft
+from multimep.drawing import Interval, colour, decimal, soft
 from multimep.findings import MAIN, SHOWN, Findings, Provenance, Verdict
 from multimep.leaks import Finding
 
@@ -26,10 +30,14 @@ SECTIONS = {
     "curves": "Learning curves",
     "scatter": "Predictions",
     "calibration": "Calibration",
+    "portraits": "Dataset by dataset",
     "datasets": "Datasets",
     "provenance": "Provenance",
     "reading": "How to read",
 }
+SCRIPTS = ("tables.js", "plots.js", "pictures.js")
+"""What runs in the page, as one script that its policy knows by checksum: no other one would run."""
+MATRIX = 12  # datasets of which the scatter plots of all methods are shown at once
 FEW_WARNINGS = 6  # shown at once, the others on a click
 NOMINAL = {f"coverage_{percent}": percent / 100 for percent in (50, 80, 90, 95)}
 CALIBRATION = (
@@ -60,10 +68,20 @@ def render(findings: Findings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["soft"] = soft
+    environment.filters |= {"soft": soft, "mutations": _mutations, "decimal": decimal}
+    script = "".join(resources.files("multimep").joinpath("templates", name).read_text("utf-8") for name in SCRIPTS)
     return environment.get_template("report.html.jinja").render(
-        findings=findings, sections=SECTIONS.items(), **_views(findings)
+        findings=findings,
+        sections=SECTIONS.items(),
+        script=Markup(script),  # noqa: S704, the package's own files
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        **_views(findings),
     )
+
+
+def _mutations(mutant: str) -> Markup:
+    """A genotype as escaped HTML that may be broken after each mutation."""
+    return Markup(":<wbr>").join(mutant.split(":"))
 
 
 def write(findings: Findings, path: Path) -> None:
@@ -113,6 +131,10 @@ def _views(findings: Findings) -> dict[str, object]:
         "scatter": _scatter(findings),
         "calibrations": _calibrations(findings),
         "calibration_caption": CALIBRATION,
+        "folded": MATRIX,
+        "main": _title(),
+        "portraits": portrait_panels.panels(findings),
+        "legend": [(name, colour(place)) for place, name in enumerate(findings.methods)],
         "datasets": [_dataset(record) for record in findings.records],
         "provenance": _provenance(findings.provenance),
         "usage": usage_table.usage_table(findings.account, findings.charged),
