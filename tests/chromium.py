@@ -119,7 +119,12 @@ class Browser:
 
     def middle(self, selector: str) -> tuple[float, float]:
         """Where the middle of the first element that fits stands in the window, after scrolling to it."""
-        code = f"(e => {{ e.scrollIntoView({{block: 'center', behavior: 'instant'}}); const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; }})(document.querySelector({json.dumps(selector)}))"
+        code = """(found => {
+            found.scrollIntoView({block: "center", behavior: "instant"});
+            const box = found.getBoundingClientRect();
+            return [box.x + box.width / 2, box.y + box.height / 2];
+        })"""
+        code += f"(document.querySelector({json.dumps(selector)}))"
         right, down = self.evaluate(code)
         return float(right), float(down)
 

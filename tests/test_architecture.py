@@ -136,6 +136,7 @@ ORDER = (
     "curve_panels",
     "portrait_panels",
     "report",
+    "twin",
     "settings",
     "chosen_model",
     "prediction_job",
