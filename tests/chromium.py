@@ -43,7 +43,7 @@ class Browser:
         self.into, outward = os.pipe()
         options = ["--headless", "--no-sandbox", "--disable-gpu", *QUIET, f"--user-data-dir={folder / 'profile'}"]
         command = [executable(), *options, "--remote-debugging-pipe", "about:blank"]
-        shell = ["sh", "-c", f'exec "$@" 3<&{inward} 4>&{outward}', "sh", *command]
+        shell = ["bash", "-c", f'exec "$@" 3<&{inward} 4>&{outward}', "bash", *command]
         self.process = subprocess.Popen(shell, pass_fds=(inward, outward), stderr=subprocess.DEVNULL)
         os.close(inward)
         os.close(outward)

@@ -68,6 +68,7 @@ def render(findings: Findings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     environment.filters |= {"soft": soft, "mutations": _mutations, "decimal": decimal}
     script = "".join(resources.files("multimep").joinpath("templates", name).read_text("utf-8") for name in SCRIPTS)
     return environment.get_template("report.html.jinja").render(
