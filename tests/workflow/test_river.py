@@ -19,7 +19,7 @@ pytestmark = pytest.mark.workflow
 JOINT_OF_ALPHA = {f"predictions/random/fine_tune_together/{name}.csv" for name in ("alpha", "beta", "gamma")} | {
     f"predictions/random/fine_tune_by_group/{name}.csv" for name in ("alpha", "beta")
 }
-AGGREGATION = {"metrics/alpha.csv", "metrics/beta.csv", "metrics/gamma.csv", "report.html"}
+AGGREGATION = {"metrics/alpha.csv", "metrics/beta.csv", "metrics/gamma.csv", "report.html", "report.json"}
 
 
 def test_a_study_of_ones_own_tables_ends_in_a_report(finished: Workspace) -> None:
