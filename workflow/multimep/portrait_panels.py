@@ -132,7 +132,7 @@ def _notes(one: Portrait, few: Singles, shown: int, *, same: bool) -> list[str]:
     if not few.rows:
         notes.append("No single mutants here, so no heat map.")
     if shown < len(one.mutants):
-        notes.append(f"Dots: a seeded sample of {shown:,} of {len(one.mutants):,} variants.")
+        notes.append(f"Measured against predicted: a seeded sample of {shown:,} of {len(one.mutants):,} variants.")
     if not one.unsure:
         notes.append(f"{one.method} states no uncertainty.")
     if not same:
