@@ -133,6 +133,7 @@ ORDER = (
     "heat_map",
     "portrait_figures",
     "findings",
+    "method_panels",
     "curve_panels",
     "portrait_panels",
     "report",

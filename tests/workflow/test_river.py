@@ -2,14 +2,16 @@
 
 import functools
 import http.server
+import json
 import re
 import threading
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
-from multimep import costs, findings, predictions
+from multimep import costs, findings, predictions, twin
 from small_study import ROOT, Workspace, study
 
 MIRROR = ROOT.parent / "shared" / "mirror"
@@ -32,6 +34,20 @@ def test_a_study_of_ones_own_tables_ends_in_a_report(finished: Workspace) -> Non
         assert list(folds) == ["fold0", "fold1"]
     scores = findings.scores.read(finished.folder / "results/metrics/alpha.csv")
     assert set(scores["method"]) == set(finished.config["methods"])
+
+
+def test_the_data_beside_the_page_have_the_form_of_their_schema(finished: Workspace) -> None:
+    told = json.loads((finished.folder / "results/report.json").read_text())
+    jsonschema.validate(told, twin.schema(), cls=jsonschema.Draft202012Validator)
+    assert {one["dataset"] for one in told["portraits"]} == set(finished.config["datasets"])
+
+
+def test_snakemake_s_own_report_carries_page_data_and_metrics_with_their_captions(finished: Workspace) -> None:
+    finished.snakemake("--report", "own.html")
+    page = (finished.folder / "own.html").read_text()
+    captions = ("The report of the study", "The same findings as data", "bootstrap intervals over variants")
+    for text in (*captions, "What the search for leaks found", "Findings", "Metrics"):
+        assert text in page
 
 
 def test_nothing_is_left_to_do_after_a_run(finished: Workspace) -> None:

@@ -21,6 +21,7 @@ ROWS = "GPAVILMCFYWSTNQHKRDE"
 """Residues from top to bottom: small, aliphatic, aromatic, polar, positive, negative."""
 COLOURS = 10
 WIDTH, LEFT, TOP, FOOT = 1064.0, 26.0, 24.0, 34.0
+LEGEND = 560.0  # pixels that the scale of colours and its name take
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def heat_map(
     shades = shade(values, ends)
     bands = [_band(grid, singles, shades, band) for band in range(grid.bands)]
     bottom = grid.top(grid.bands - 1) + len(ROWS) * grid.height
-    return picture(WIDTH, bottom + FOOT, label, *bands, _legend(ends, name, bottom + 14.0))
+    wide = max(LEFT + grid.width * grid.per_band + 4.0, LEGEND)
+    return picture(wide, bottom + FOOT, label, *bands, _legend(ends, name, bottom + 14.0))
 
 
 def shade(values: Float[np.ndarray, "m"], ends: tuple[float, float]) -> list[int]:

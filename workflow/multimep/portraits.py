@@ -14,6 +14,7 @@ from multimep.mutations import AMINO_ACIDS, parse
 from multimep.predictions import Predictions
 
 TOP = 15
+COLUMNS = ("mean", "std", "noisy_std")  # of predictions
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,6 @@ def portrait(dataset: Dataset, split: str, method: str, folds: Mapping[str, Pred
     measured = dataset.select(mutants).fitness
     return Portrait(dataset.name, dataset.wild_type, split, method, mutants, measured, mean, std, noisy,
                     dataset.higher_is_better)  # fmt: skip
-
-
-COLUMNS = ("mean", "std", "noisy_std")
 
 
 def singles(one: Portrait) -> Singles:
