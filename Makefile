@@ -8,7 +8,7 @@ CORES ?= all
 LOGGER := $(shell test -t 2 && echo --logger rich)
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) $(LOGGER)
 
-.PHONY: run dry-run fetch test check shapes format lock schema clean bench
+.PHONY: run dry-run fetch test check shapes docs format lock schema clean bench
 
 run: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS)
@@ -19,14 +19,15 @@ dry-run: $(VENV)/ready
 fetch: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS) -- fetch
 
-test: check shapes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Each file of tests once: those of the rooms of numbers with every shape and type in their signatures checked.
+SHAPED := tests/test_methods.py tests/test_embeddings.py tests/test_language_model.py tests/test_gaussian_process.py \
+  tests/test_ridge.py tests/test_splits.py tests/test_cross_prediction.py
 
-# The rooms of numbers once more, with every shape and type in their signatures checked.
+test: check shapes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(SHAPED:%=--ignore=%)
+
 shapes: $(VENV)/ready
-	MULTIMEP_SHAPES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 tests/test_methods.py tests/test_embeddings.py \
-	  tests/test_language_model.py tests/test_gaussian_process.py tests/test_ridge.py tests/test_splits.py \
-	  tests/test_cross_prediction.py
+	MULTIMEP_SHAPES=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --quiet --numprocesses 2 $(SHAPED)
 
 check: $(VENV)/ready
 	$(BIN)/ruff check .
@@ -34,6 +35,10 @@ check: $(VENV)/ready
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
+
+# The documentation as a site; a warning is an error. The tests build it too.
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 format: $(VENV)/ready
 	$(BIN)/ruff format .
@@ -61,4 +66,4 @@ schema: $(VENV)/ready
 	  > workflow/schemas/report.schema.json
 
 clean:
-	rm -rf $(VENV) results .snakemake
+	rm -rf $(VENV) results .snakemake site

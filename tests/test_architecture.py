@@ -63,6 +63,9 @@ ORDER = (
     "embedder",
     "predictions",
     "gaussian_process",
+    "holdout",
+    "batched_evidence",
+    "inducing_points",
     "ridge",
     "evidence",
     "site_kernel",
@@ -99,6 +102,7 @@ ORDER = (
     "methods.augmented_ridge",
     "methods.plm_gp",
     "methods.embedding_gp",
+    "methods.sparse_gp",
     "methods.transmep",
     "methods.fine_tune",
     "methods.fine_tune_together",
@@ -244,11 +248,16 @@ def test_a_command_that_needs_no_language_model_does_not_import_torch(command):
         "coregional_gp",
         "zero_shot",
         "embedding_gp",
+        "sparse_gp",
         "transmep",
         "recalibrated",
     )
     methods = f"from multimep.methods import METHODS; [METHODS[name] for name in {names}]"
     assert run(f"{code}; {methods}; print('torch' in sys.modules)") == "False\n"
+
+
+def test_settings_which_every_command_reads_import_no_scipy():
+    assert run("import sys, multimep.settings; print('scipy' in sys.modules)") == "False\n"
 
 
 def test_help_does_not_import_torch():

@@ -8,6 +8,7 @@ import pytest
 from multimep.cross_prediction import cross_predict
 from multimep.dataset import Dataset, Variants
 from multimep.methods import METHODS, FitError, State
+from multimep.methods.method import Batched
 from multimep.predictions import Predictions, without_std
 from multimep.schemes.random_folds import RandomFolds
 from multimep.splits import Fold, Split
@@ -169,3 +170,15 @@ def test_who_teaches_in_questions_that_nobody_of_the_team_asks_is_not_fitted(lef
 def test_nothing_to_learn_from_is_refused_by_a_method_that_needs_it(left_out, embedder):
     with pytest.raises(FitError, match="first"):
         cross_predict(METHODS["additive"](), *left_out, embedder, 0)
+
+
+def test_folds_that_are_fitted_as_one_batch_are_predicted_as_one_by_one(datasets, splits, embedder):
+    method = METHODS["embedding_gp"]()
+    assert isinstance(method, Batched)
+    found = cross_predict(method, datasets, splits, embedder, 0)
+    for dataset, split in zip(datasets, splits, strict=True):
+        for (name, answer), fold in zip(found[dataset.name], split.folds, strict=True):
+            alone = method.fit([dataset.select(fold.train)], embedder, 0).predict(dataset.variants.select(fold.test))
+            assert name == fold.name
+            for column in ("mean", "std", "noisy_std"):
+                np.testing.assert_allclose(getattr(answer, column), getattr(alone, column), rtol=1e-5)

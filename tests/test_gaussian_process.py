@@ -6,11 +6,10 @@ from scipy.spatial.distance import cdist
 from scipy.stats import multivariate_normal
 
 from multimep.gaussian_process import (
+    COLUMNS,
     Hyperparameters,
     condition,
     gamma_grid,
-    holdout_errors,
-    holdouts,
     log_evidence,
     rbf,
     select,
@@ -51,6 +50,14 @@ def test_distances_are_those_of_scipy_over_the_dimension(offset):
     rows, asked = rows + offset, asked + offset
     oracle = cdist(asked, rows, "sqeuclidean") / 5
     np.testing.assert_allclose(squared_distances(asked, rows), oracle, rtol=1e-10, atol=1e-10)
+
+
+def test_distances_over_several_blocks_of_features_are_those_of_scipy():
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(9, 2 * COLUMNS + 3)).astype(np.float32) + np.float32(50)
+    oracle = cdist(rows[:4].astype(np.float64), rows.astype(np.float64), "sqeuclidean") / rows.shape[1]
+    np.testing.assert_allclose(squared_distances(rows[:4], rows), oracle, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(np.diag(squared_distances(rows, rows)), 0)
 
 
 def test_distances_of_float32_rows_are_computed_in_float64():
@@ -143,32 +150,12 @@ def test_the_spectrum_holds_the_inverse():
     )
 
 
-def test_holdouts_are_distinct_rows_and_the_same_for_the_same_seed():
-    held = holdouts(23, 0.1, 50, seed=3)
-    assert held.shape == (50, 23 - int(23 * 0.9))
-    assert all(len(set(one)) == held.shape[1] for one in held.tolist())
-    assert set(held.ravel().tolist()) == set(range(23))
-    np.testing.assert_array_equal(held, holdouts(23, 0.1, 50, seed=3))
-    assert not np.array_equal(held, holdouts(23, 0.1, 50, seed=4))
-
-
-def refit_for_every_holdout(distances, y, alpha, gamma, held) -> float:
-    """The published loop: kernel ridge fitted to the rest, asked about the held-out rows, errors averaged."""
-    errors = []
-    for rows in held:
-        rest = np.setdiff1d(np.arange(len(y)), rows)
-        kernel = np.exp(-gamma * distances)
-        weights = np.linalg.solve(kernel[np.ix_(rest, rest)] + alpha * np.eye(len(rest)), y[rest])
-        errors.append(np.mean((y[rows] - kernel[np.ix_(rows, rest)] @ weights) ** 2))
-    return float(np.mean(errors))
-
-
-def test_holdout_errors_are_those_of_the_published_loop():
-    rows, y, _ = drawn(25)
-    distances = squared_distances(rows, rows)
-    alphas, gammas, held = np.geomspace(1e-3, 1e4, 5), np.geomspace(1e-2, 1e5, 4), holdouts(25, 0.1, 30, seed=0)
-    slow = [[refit_for_every_holdout(distances, y, alpha, gamma, held) for gamma in gammas] for alpha in alphas]
-    np.testing.assert_allclose(holdout_errors(distances, y, alphas, gammas, held), slow, rtol=1e-8)
+@pytest.mark.filterwarnings("error")
+def test_the_spectrum_of_rows_that_share_nothing_is_that_of_the_identity():
+    rows, y, _ = drawn()
+    one = spectrum(squared_distances(rows, rows), y, 1e6)
+    np.testing.assert_array_equal(one.inverse(1.0), np.eye(30) / 2)
+    np.testing.assert_array_equal(one.projected, y)
 
 
 def test_length_scales_are_tried_around_the_median_distance():

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from multimep import leaks, overlaps
-from multimep.controls import LeakSearch, Trial, controls, sampled
+from multimep.controls import Trial, controls, sampled
 from multimep.dataset import Dataset, Variants
-from multimep.leaks import Finding, LeakError
+from multimep.leaks import Finding, LeakError, LeakSearch
 from multimep.methods import METHODS, State
 from multimep.overlaps import Team
 from multimep.predictions import Predictions, without_std

@@ -1,7 +1,8 @@
 """All stages, one table: python benchmarks/speed [STAGE ...] --output FOLDER.
 
 Writes FOLDER/bench.json (machine, versions, threads, rows with medians and spread, scaling points) and FOLDER/bench.md
-(the table of docs/performance.md), and prints the table.
+(the tables of docs/performance.md, with the fitted exponents), beside them an SVG of each scaling curve, and prints
+the tables.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from speed import scaling
 from speed.machine import Machine, measured
 from speed.timing import Measured, Row
 
@@ -46,6 +48,11 @@ def main() -> None:
     stages = {name: _measure(name, machine) for name in arguments.stages or STAGES}
     arguments.output.mkdir(parents=True, exist_ok=True)
     text = "\n\n".join(f"### {name}\n\n{table(stage.rows)}" for name, stage in stages.items())
+    points = [point for stage in stages.values() for point in stage.points]
+    if points:
+        text += f"\n\n### Scaling\n\n{scaling.exponents(points)}"
+    for name, picture in scaling.pictures(points).items():
+        (arguments.output / name).write_text(picture, encoding="utf-8")
     record = {"date": datetime.now(UTC).date().isoformat(), "machine": asdict(machine)}
     record["stages"] = {name: asdict(stage) for name, stage in stages.items()}
     (arguments.output / "bench.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

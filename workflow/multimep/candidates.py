@@ -10,6 +10,8 @@ from multimep.readers.reader import Inputs, Row, Text, header_of, number, table
 from multimep.variants import COVARIATE_PREFIX, Variants
 
 MUTANT = "mutant"
+TRANSMEP = "mutations"
+"""What TransMEP calls that column."""
 
 
 def single_mutants(dataset: str, wild_type: str) -> Variants:
@@ -19,17 +21,19 @@ def single_mutants(dataset: str, wild_type: str) -> Variants:
 
 
 def read_variants(dataset: str, wild_type: str, path: Path) -> Variants:
-    """The columns `mutant` and `covariate_NAME` of a CSV, repeated genotypes once.
+    """The columns `mutant` (or TransMEP's `mutations`) and `covariate_NAME` of a CSV, repeated genotypes once.
 
     Raises SourceError that lists every row it cannot read, and a genotype that is repeated with other covariates.
     """
     inputs, file = Inputs(dataset, {}), Text(str(path), path.read_bytes())
-    columns = [name for name in header_of(inputs, file) if name.startswith(COVARIATE_PREFIX)]
+    header = header_of(inputs, file)
+    columns = [name for name in header if name.startswith(COVARIATE_PREFIX)]
+    mutant = TRANSMEP if TRANSMEP in header and MUTANT not in header else MUTANT
     found: dict[str, list[float]] = {}
     faults = []
-    for row in table(inputs, file, [MUTANT, *columns]):
+    for row in table(inputs, file, [mutant, *columns]):
         try:
-            name, values = _name(row, wild_type), [number(row[column], column) for column in columns]
+            name, values = _name(row, mutant, wild_type), [number(row[column], column) for column in columns]
             _require_same(name, found.setdefault(name, values), values)
         except (MutationError, CellError) as error:
             faults.append(Fault(str(path), row.line, ", ".join(row.cells.values()), str(error)))
@@ -45,9 +49,9 @@ def _require_same(name: str, above: list[float], here: list[float]) -> None:
         raise CellError(f"{name} stands above with other covariates; keep one of them")
 
 
-def _name(row: Row, wild_type: str) -> str:
+def _name(row: Row, column: str, wild_type: str) -> str:
     if row.fault:
         raise CellError(f"{row.fault}; quote a mutant that contains the separator")
-    genotype = parse(row[MUTANT])
+    genotype = parse(row[column])
     apply(genotype, wild_type)
     return format_genotype(genotype)

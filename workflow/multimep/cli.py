@@ -1,6 +1,7 @@
 """The door: one command per station. Heavy rooms are imported inside the commands, so that --help stays quick."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -35,7 +36,15 @@ Compare methods on your own table: dataset, split, cross-predict, evaluate. Pred
 COMMAND --help shows every option with its default, `methods NAME` and `schemes NAME` every setting; many datasets and
 methods at once are the pipeline's work."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=WELCOME)
+# Plain text: the import of rich takes longer than all the rest of --help.
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, help=WELCOME
+)
+
+
+def command(work: Callable[..., None]) -> Callable[..., None]:
+    """Make a function a command; the list of commands shows the first sentence of its docstring whole."""
+    return app.command(work.__name__.replace("_", "-"), short_help=work.__doc__)(work)
 
 
 def main() -> None:
@@ -75,7 +84,7 @@ def _options(
     """Options that stand before the command."""
 
 
-@app.command("cross-predict")
+@command
 def cross_predict(
     method: Annotated[str, typer.Argument(help="Name of a method (see `multimep methods`).")],
     dataset: Annotated[list[Path], typer.Option(help="Dataset CSV; several for a joint method.")],
@@ -104,7 +113,7 @@ def cross_predict(
         typer.echo(f"{path}: {number} folds of {name} by {method}")
 
 
-@app.command()
+@command
 def fit(
     table: Table,
     output: Output,
@@ -134,7 +143,7 @@ def fit(
     typer.echo(f"{output}: {method} fitted on {len(data)} variants of {data.name}")
 
 
-@app.command()
+@command
 def predict(
     predictor: Annotated[Path, typer.Argument(help="File written by `multimep fit`.")],
     output: Output,
@@ -162,7 +171,7 @@ def predict(
     typer.echo(f"{output}: {len(asked)} variants of {name} by {header.method}")
 
 
-@app.command()
+@command
 def evaluate(
     table: Table,
     files: Annotated[list[Path], typer.Argument(help="Predictions of this dataset: .../SPLIT/METHOD/DATASET.csv")],
@@ -183,7 +192,7 @@ def evaluate(
     typer.echo(f"{output}: {pairs} pairs of split and method")
 
 
-@app.command()
+@command
 def leaks(output: Output, config: Configuration = "config.yaml", results: Results = Path("results")) -> None:
     """Search a study's datasets, splits and methods without a language model for leaks."""
     from multimep import __version__
@@ -202,7 +211,7 @@ def leaks(output: Output, config: Configuration = "config.yaml", results: Result
     typer.echo(f"{output}: {len(found)} findings")
 
 
-@app.command()
+@command
 def report(
     output: Output,
     config: Configuration = "config.yaml",
@@ -226,7 +235,7 @@ def report(
     typer.echo(str(output))
 
 
-@app.command()
+@command
 def proteingym(
     scores: Annotated[list[Path], typer.Argument(help="CSVs: DMS_id, scheme (or in the file's name), one per model.")],
     reference: Annotated[Path, typer.Option(help="ProteinGym's DMS_substitutions.csv.")],
@@ -245,10 +254,10 @@ def proteingym(
     typer.echo(f"{output}: {table['assays'].iloc[0]} of the reference's {len(known)} assays")
 
 
-for command in (
+for _work in (
     *dataset_commands.COMMANDS,
     *language_model_commands.COMMANDS,
     *cluster_commands.COMMANDS,
     *catalogue_commands.COMMANDS,
 ):
-    app.command()(command)
+    command(_work)

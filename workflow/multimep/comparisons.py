@@ -15,9 +15,8 @@ import pandas as pd
 from multimep import inference
 from multimep.inference import TIE
 from multimep.metrics import METRICS
-from multimep.questions import Question
+from multimep.questions import MARGIN, Question
 
-MARGIN = 0.02
 LOW_N_FOLD = r"(?:[^/]+/)?n(\d+|full)_seed\d+"  # of low_n, and of family_out behind the name of a dataset
 RANKS = ("spearman", "pearson")
 

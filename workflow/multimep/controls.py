@@ -14,7 +14,7 @@ from scipy import stats
 from multimep.cross_prediction import cross_predict
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
-from multimep.leaks import Finding, LeakError
+from multimep.leaks import Finding, LeakSearch
 from multimep.methods import Method
 from multimep.predictions import Predictions
 from multimep.splits import Fold, Split, canonical_order
@@ -23,28 +23,6 @@ EQUAL = 1e-5  # of the spread of the predictions: what sums in another order may
 LEVEL = 0.01  # of the test that decides; the interval shown is of 95 %
 FOLD = "control"
 ASKED = 3  # one in so many rows of the sample
-
-
-@dataclass(frozen=True)
-class LeakSearch:
-    """How leaks are searched by running methods.
-
-    Attributes:
-        methods: labels that are run; by default all. Those that ask a language model are named and left out.
-        datasets: at most so many of the datasets, the first of the study; the controls test methods, not data.
-        rows: of each dataset, drawn with the seed; two in three teach. 60 keeps a Gaussian process below a second.
-        permutations: of the labels; 5, the least for an interval that is worth the name.
-    """
-
-    methods: tuple[str, ...] | None = None
-    datasets: int = 4
-    rows: int = 60
-    permutations: int = 5
-
-    def __post_init__(self) -> None:
-        """Refuse a sample in which nothing could be ranked, and an interval from a single permutation."""
-        if self.datasets < 1 or self.rows < 12 or self.permutations < 2:
-            raise LeakError("leaks: datasets must be at least 1, rows at least 12, permutations at least 2")
 
 
 @dataclass(frozen=True)

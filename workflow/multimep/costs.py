@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +88,30 @@ def megabytes_here(limits: Sequence[Path] = LIMITS) -> int:
 
 def read_model(path: str) -> Model:
     """The size of the language model in the record that `multimep checkpoint` wrote."""
+    return _model(path, _state(path))
+
+
+@cache
+def _model(path: str, _: object) -> Model:
     record = _read_json(path)
     return Model(record["parameters"], record["layers"], record["width"])
 
 
 def read_size(path: str) -> tuple[int, int]:
     """Variants and residues of a dataset, from its record."""
+    return _size(path, _state(path))
+
+
+@cache
+def _size(path: str, _: object) -> tuple[int, int]:
     record = _read_json(path)
     return record["counts"]["variants"], len(record["wild_type"])
+
+
+def _state(path: str) -> tuple[int, int]:
+    # every job of a dataset asks for the same files, twice: they are read once, and again when they have changed
+    found = os.stat(path)  # noqa: PTH116 (Snakemake knows a missing input by its name as a string)
+    return found.st_mtime_ns, found.st_size
 
 
 def _read_json(path: str) -> Any:
@@ -104,6 +121,11 @@ def _read_json(path: str) -> Any:
 
 def read_folds(path: str) -> dict[str, tuple[int, int]]:
     """Rows that teach and rows that are asked in each fold of a split's file, by the fold's name."""
+    return dict(_folds(path, _state(path)))
+
+
+@cache
+def _folds(path: str, _: object) -> dict[str, tuple[int, int]]:
     with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
         columns = list(zip(*csv.reader(file), strict=True))[1:]
     return {name: (column.count("train"), column.count("test")) for name, *column in columns}

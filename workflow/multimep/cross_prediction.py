@@ -1,11 +1,13 @@
 """Cross-prediction: every fold's model is fitted on its teaching variants and asked about the others, never both."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
+from pathlib import Path
 
 from multimep import finished_folds, interruption
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
-from multimep.methods.method import Method
+from multimep.methods.method import Batched, Fit, Method, only
 from multimep.predictions import Predictions
 from multimep.splits import Fold, Split, SplitError
 
@@ -26,21 +28,38 @@ def cross_predict(
     (Interrupted is raised); folds that were finished before are taken back, not fitted again.
     """
     _require_own(datasets, splits)
+    names = dict.fromkeys(fold.name for split in splits for fold in split.questions)
+    teams = [(name, team) for name in names for team in _teams(method, list(_members(name, datasets, splits)))]
+    fits = _fits(method, [team for _, team in teams], embedder, seed)
     found: dict[str, Folds] = {dataset.name: [] for dataset in datasets}
-    for name in dict.fromkeys(fold.name for split in splits for fold in split.questions):
-        members = list(_members(name, datasets, splits))
-        for team in [members] if method.joint else [[member] for member in _asked(members)]:
-            for (dataset, _), answer in zip(_asked(team), _answers(method, team, embedder, seed), strict=True):
-                found[dataset.name].append((name, answer))
+    for (name, team), fit in zip(teams, fits, strict=True):
+        kept = finished_folds.place(method, team, embedder, seed)
+        for (dataset, _), answer in zip(_asked(team), _answers(fit, team, kept), strict=True):
+            found[dataset.name].append((name, answer))
     return found
 
 
-def _answers(method: Method, team: Sequence[Member], embedder: Embedder, seed: int) -> list[Predictions]:
-    kept = finished_folds.place(method, team, embedder, seed)
+def _teams(method: Method, members: list[Member]) -> list[list[Member]]:
+    return [members] if method.joint else [[member] for member in _asked(members)]
+
+
+def _fits(method: Method, teams: Sequence[Sequence[Member]], embedder: Embedder, seed: int) -> list[Fit]:
+    """What fits each team; the first one that is called of a `Batched` method does for all what they share."""
+
+    def taught(team: Sequence[Member]) -> list[Dataset]:
+        return [dataset.select(fold.train) for dataset, fold in team]
+
+    if not isinstance(method, Batched):
+        return [partial(lambda team: method.fit(taught(team), embedder, seed), team) for team in teams]
+    together = cache(lambda: method.fit_each([only(taught(team)) for team in teams], embedder, seed))
+    return [partial(lambda number: together()[number](), number) for number in range(len(teams))]
+
+
+def _answers(fit: Fit, team: Sequence[Member], kept: Path | None) -> list[Predictions]:
     if kept is not None and kept.is_file():
         return finished_folds.take_back(kept)
     interruption.stop_if_requested()
-    predictor = method.fit([dataset.select(fold.train) for dataset, fold in team], embedder, seed)
+    predictor = fit()
     answers = [predictor.predict(dataset.variants.select(fold.test)) for dataset, fold in _asked(team)]
     if kept is not None:
         finished_folds.keep(answers, kept)

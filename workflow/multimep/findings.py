@@ -21,7 +21,7 @@ from multimep.leaks import Finding
 from multimep.null_gate import Hurdle
 from multimep.portraits import Portrait
 from multimep.predictions import Predictions
-from multimep.questions import Question, by_usual_labels
+from multimep.questions import MARGIN, Question, by_usual_labels
 from multimep.verdicts import BETTER, OPEN, WORSE, claim, sentence, verdict
 
 MAIN = "spearman"
@@ -99,7 +99,7 @@ class Findings:
     questions: tuple[Question, ...] | None = None
     nulls: tuple[str, ...] = ("additive", "site_gp")
     lacking: tuple[str, ...] = ()
-    margin: float = comparisons.MARGIN
+    margin: float = MARGIN
     unscaled: frozenset[str] = frozenset({"zero_shot"})
     leaks: tuple[Finding, ...] = ()
     portraits: tuple[Portrait, ...] = ()

@@ -1,4 +1,4 @@
-"""What a search for leaks found: findings of one sentence each, and their JSON file."""
+"""A search for leaks: its settings, what it found in findings of one sentence each, and their JSON file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ SEVERITIES = ("leak", "warning", "note", "passed")
 
 
 class LeakError(ValueError):
-    """A file of findings that cannot be read, or a severity that does not exist; the message says which."""
+    """Findings that cannot be read, a severity that does not exist, or a sample too small; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,28 @@ class Finding:
         """Refuse a severity that the report would not know."""
         if self.severity not in SEVERITIES:
             raise LeakError(f"no severity {self.severity!r}; one of {', '.join(SEVERITIES)}")
+
+
+@dataclass(frozen=True)
+class LeakSearch:
+    """How leaks are searched by running methods.
+
+    Attributes:
+        methods: labels that are run; by default all. Those that ask a language model are named and left out.
+        datasets: at most so many of the datasets, the first of the study; the controls test methods, not data.
+        rows: of each dataset, drawn with the seed; two in three teach. 60 keeps a Gaussian process below a second.
+        permutations: of the labels; 5, the least for an interval that is worth the name.
+    """
+
+    methods: tuple[str, ...] | None = None
+    datasets: int = 4
+    rows: int = 60
+    permutations: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse a sample in which nothing could be ranked, and an interval from a single permutation."""
+        if self.datasets < 1 or self.rows < 12 or self.permutations < 2:
+            raise LeakError("leaks: datasets must be at least 1, rows at least 12, permutations at least 2")
 
 
 def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:

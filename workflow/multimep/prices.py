@@ -143,16 +143,25 @@ def _features(work: Work, default: str) -> int:
 
 
 def _gaussian_process(work: Work) -> float:
-    # 24 length scales, an eigendecomposition of 10 n^3 each, on at most `selection_rows` rows; one Cholesky on all;
-    # decompositions reach about a fifth of the rate of matrix products
+    # some fifty decompositions of at most `selection_rows` rows, one of all, at a fifth of the rate of matrix products
     chosen, width = int(work.settings.get("selection_rows", 1000)), _features(work, "pooled")
     return sum(
-        5 * (24 * 10.0 * min(n, chosen) ** 3 + n**3 / 3) + 2.0 * n * (n + m) * width + n**2 * m for n, m in work.folds
+        5 * (50 * 2.0 * min(n, chosen) ** 3 + n**3 / 3) + 2.0 * n * (n + m) * width + n**2 * m for n, m in work.folds
     )
 
 
-def _gaussian_process_memory(work: Work) -> float:
-    return _kernel_memory(work, _features(work, "pooled"))
+def _sparse_gp(work: Work) -> float:
+    # hyperparameters as above; then distances to the points and two products of their number squared a row
+    few, points = {"selection_rows": 1000, **work.settings}, int(work.settings.get("inducing", 1024))
+    chosen = replace(work, settings=few, folds=tuple((min(n, int(few["selection_rows"])), 0) for n, _ in work.folds))
+    each = [2.0 * (n + m) * min(n, points) * (_features(work, "pooled") + 50 + min(n, points)) for n, m in work.folds]
+    return _gaussian_process(chosen) + sum(each)
+
+
+def _sparse_gp_memory(work: Work) -> float:
+    # features in float32, ten matrices of the points or the chosen rows, and a block of 4,096 rows
+    few = min(work.largest, max(int(work.settings.get(name, 1024)) for name in ("selection_rows", "inducing")))
+    return 4.0 * work.largest * _features(work, "pooled") / MIB + 8.0 * (10 * few**2 + 4096 * (3 * few + 4096)) / MIB
 
 
 def _kernel_memory(work: Work, width: int) -> float:
@@ -200,20 +209,12 @@ def _coregional_gp(work: Work) -> float:
 
 
 def _transmep(work: Work) -> float:
-    # for each length scale a decomposition of 10 n^3, and for each holdout and noise small solves: at a thirtieth of
-    # the rate of matrix products
-    scales, alphas, repeats = (
-        int(work.settings.get(name, default))
-        for name, default in (("gamma_steps", 50), ("alpha_steps", 50), ("repeats", 1000))
-    )
+    # for each length scale a decomposition of 10 n^3 at a fifth of the rate of matrix products, and for each holdout
+    # some 30 products with the kernel, which serve all noise levels, at half that rate
+    scales, repeats = int(work.settings.get("gamma_steps", 50)), int(work.settings.get("repeats", 1000))
+    drawn = repeats if work.settings.get("criterion", "holdout") == "holdout" else 0
     width = _features(work, "flattened")
-    return sum(
-        30 * scales * (10.0 * n**3 + repeats * alphas * 0.2 * n**2) + 2.0 * n * (n + m) * width for n, m in work.folds
-    )
-
-
-def _transmep_memory(work: Work) -> float:
-    return _kernel_memory(work, _features(work, "flattened"))
+    return sum(scales * (50.0 * n**3 + 120.0 * drawn * n**2) + 2.0 * n * (n + m) * width for n, m in work.folds)
 
 
 def _ridge(work: Work) -> float:
@@ -279,8 +280,9 @@ PRICES: Mapping[str, Price] = {
     "shared_prior_gp": Price(_shared_prior_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
     "coregional_gp": Price(_coregional_gp, lambda work: 400.0 * work.largest * max(work.largest, 1024) / MIB),
     "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),
-    "embedding_gp": Price(_gaussian_process, _gaussian_process_memory),
-    "transmep": Price(_transmep, _transmep_memory),
+    "embedding_gp": Price(_gaussian_process, lambda work: _kernel_memory(work, _features(work, "pooled"))),
+    "sparse_gp": Price(_sparse_gp, _sparse_gp_memory),
+    "transmep": Price(_transmep, lambda work: _kernel_memory(work, _features(work, "flattened"))),
     "fine_tune": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
     "fine_tune_together": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
     "likelihood_tune": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),

@@ -7,6 +7,7 @@ from typing import Literal
 from multimep import nesting
 
 LowN = Literal["last", "first", "only"]
+MARGIN = 0.02
 
 
 class QuestionError(ValueError):

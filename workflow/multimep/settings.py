@@ -14,10 +14,9 @@ import yaml
 
 from multimep import layout, nesting, paths
 from multimep.cluster import Cluster
-from multimep.comparisons import MARGIN
-from multimep.controls import LeakSearch
+from multimep.leaks import LeakSearch
 from multimep.methods import METHODS, Method, nested
-from multimep.questions import Question
+from multimep.questions import MARGIN, Question
 from multimep.schemes import SCHEMES, Scheme
 from multimep.sources import DatasetSpec
 from multimep.typed_values import SettingsError, build

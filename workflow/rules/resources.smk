@@ -18,9 +18,20 @@ if workflow.is_main_process and workflow.resource_settings.nodes is None:
         workflow.register_resource("mem_mb", costs.megabytes_here())
 
 
-def of_site(on_gpu, key, other=None):
-    """A resource in the site's own words: one setting for jobs on a GPU, another or none for the others."""
-    return lambda wildcards: CLUSTER.get(key if on_gpu(wildcards) else other) or None
+def of_site(on_gpu):
+    """Resources in the site's own words, nothing without a site: Snakemake asks each of every job."""
+
+    def chosen(key, other=None):
+        return (
+            lambda wildcards: CLUSTER.get(key if on_gpu(wildcards) else other) or None
+        )
+
+    found = {
+        "gres": chosen("gres"),
+        "slurm_partition": chosen("gpu_partition", "partition"),
+        "cpus_per_task": chosen("cores_per_gpu"),
+    }
+    return found if CLUSTER else {}
 
 
 def asks(label=None):
@@ -46,9 +57,7 @@ def asks(label=None):
     return {
         "mem_mb": megabytes,
         "runtime": minutes,
-        "gres": of_site(on_gpu, "gres"),
-        "slurm_partition": of_site(on_gpu, "gpu_partition", "partition"),
-        "cpus_per_task": of_site(on_gpu, "cores_per_gpu"),
+        **of_site(on_gpu),
     }
 
 
@@ -105,8 +114,7 @@ def shard_asks():
     return {
         "mem_mb": megabytes,
         "runtime": minutes,
-        "gres": of_site(is_gpu, "gres"),
-        "slurm_partition": of_site(is_gpu, "gpu_partition", "partition"),
+        **of_site(is_gpu),
         "cpus_per_task": processors,
     }
 

@@ -49,6 +49,7 @@ METHODS = Table(
         "coregional_gp": "CoregionalGP",
         "zero_shot": "ZeroShot",
         "embedding_gp": "EmbeddingGP",
+        "sparse_gp": "SparseGP",
         "transmep": "TransMEP",
         "fine_tune": "FineTune",
         "fine_tune_together": "FineTuneTogether",

@@ -1,14 +1,16 @@
 """embedding_gp: an exact Gaussian process with an RBF kernel on embeddings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
 
+from multimep.batched_evidence import Problem, select_many
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
-from multimep.gaussian_process import condition, select, squared_distances
+from multimep.gaussian_process import Hyperparameters, condition, select, squared_distances
 from multimep.methods import kernel_predictor
 from multimep.methods.features import FEATURES
 from multimep.methods.kernel_predictor import KernelPredictor
@@ -26,7 +28,7 @@ class EmbeddingGP:
         selection: `evidence` (marginal likelihood; the default because it also calibrates the noise) or `loo`
             (closed-form leave-one-out error; cares for the mean alone).
         selection_rows: hyperparameters are chosen on at most this many rows, drawn with the seed, since each of the
-            two dozen length scales costs one eigendecomposition, O(n^3); all rows teach the final model.
+            some forty points that are tried costs a decomposition, O(n^3); all rows teach the final model.
     """
 
     features: Literal["pooled", "flattened", "one_hot"] = "pooled"
@@ -36,15 +38,29 @@ class EmbeddingGP:
 
     def fit(self, train: Sequence[Dataset], embedder: Embedder, seed: int) -> KernelPredictor:
         """Choose hyperparameters, then condition on every row."""
-        data = only(train)
+        return self.fit_each([only(train)], embedder, seed)[0]()
+
+    def fit_each(
+        self, trains: Sequence[Dataset], embedder: Embedder, seed: int
+    ) -> Sequence[Callable[[], KernelPredictor]]:
+        """The same for several training sets: hyperparameters of all of them at once, each posterior when called."""
+        problems = [self._problem(data, embedder, seed) for data in trains]
+        if self.selection == "evidence":
+            chosen = select_many(problems)
+        else:
+            chosen = [select(distances, targets, self.selection) for distances, targets in problems]
+        return [partial(self._conditioned, data, one, embedder) for data, one in zip(trains, chosen, strict=True)]
+
+    def _problem(self, data: Dataset, embedder: Embedder, seed: int) -> Problem:
+        chosen = _sample(data, self.selection_rows, seed)
+        rows = FEATURES[self.features](data.variants, embedder)[chosen]
+        return squared_distances(rows, rows), scaling_of(data).apply(data.fitness)[chosen]
+
+    def _conditioned(self, data: Dataset, hyperparameters: Hyperparameters, embedder: Embedder) -> KernelPredictor:
         scaling = scaling_of(data)
         rows, targets = FEATURES[self.features](data.variants, embedder), scaling.apply(data.fitness)
-        distances = squared_distances(rows, rows)
-        chosen = _sample(data, self.selection_rows, seed)
-        hyperparameters = select(distances[np.ix_(chosen, chosen)], targets[chosen], self.selection)
-        return KernelPredictor(
-            self.features, rows, targets, condition(distances, targets, hyperparameters), scaling, embedder
-        )
+        posterior = condition(squared_distances(rows, rows), targets, hyperparameters)
+        return KernelPredictor(self.features, rows, targets, posterior, scaling, embedder)
 
     def restore(self, state: State, embedder: Embedder) -> KernelPredictor:
         """The predictor whose state this is."""

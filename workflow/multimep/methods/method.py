@@ -1,6 +1,6 @@
 """The contract of every method: settings in, `fit` on datasets, a predictor that never sees a fitness."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -55,6 +55,19 @@ class Method(Protocol):
     def restore(self, state: State, embedder: Embedder) -> Predictor:
         """The predictor whose `state` this is."""
         ...
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A method of one protein that fits several training sets sooner together than one after the other."""
+
+    def fit_each(self, trains: Sequence[Dataset], embedder: Embedder, seed: int) -> Sequence["Fit"]:
+        """For each, in order, what gives the predictor of `fit([train])` when called; raises FitError as `fit`."""
+        ...
+
+
+Fit = Callable[[], Predictor]
+"""The rest of a fit, to be done when its predictor is needed: predictors of all folds at once would fill the memory."""
 
 
 def only(train: Sequence[Dataset]) -> Dataset:

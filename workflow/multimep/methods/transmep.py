@@ -8,7 +8,8 @@ import numpy as np
 
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
-from multimep.gaussian_process import Hyperparameters, condition, holdout_errors, holdouts, squared_distances
+from multimep.gaussian_process import Hyperparameters, condition, squared_distances
+from multimep.holdout import holdout_errors, holdouts, leave_one_out_errors
 from multimep.methods import kernel_predictor
 from multimep.methods.features import FEATURES
 from multimep.methods.kernel_predictor import KernelPredictor
@@ -29,6 +30,8 @@ class TransMEP:
         gamma_min, gamma_max, gamma_steps: logarithmic grid of the inverse squared length scale.
         repeats: random holdouts per grid point.
         holdout: share of the training rows held out each time.
+        criterion: `holdout` as published, or `leave_one_out`: each row predicted from all others over the same grid,
+            in closed form, with no draw and in a thirtieth of the time; `repeats` and `holdout` then mean nothing.
     """
 
     features: Literal["flattened", "one_hot"] = "flattened"
@@ -40,6 +43,7 @@ class TransMEP:
     gamma_steps: int = 50
     repeats: int = 1000
     holdout: float = 0.1
+    criterion: Literal["holdout", "leave_one_out"] = "holdout"
     joint: ClassVar[bool] = False
 
     def fit(self, train: Sequence[Dataset], embedder: Embedder, seed: int) -> KernelPredictor:
@@ -55,11 +59,14 @@ class TransMEP:
         )
 
     def search(self, distances: np.ndarray, targets: np.ndarray, seed: int) -> Hyperparameters:
-        """The grid point with the lowest mean squared holdout error."""
+        """The grid point with the lowest mean squared error."""
         alphas = np.geomspace(self.alpha_min, self.alpha_max, self.alpha_steps)
         gammas = np.geomspace(self.gamma_min, self.gamma_max, self.gamma_steps)
-        held = holdouts(len(targets), self.holdout, self.repeats, seed)
-        errors = holdout_errors(distances, targets, alphas, gammas, held)
+        if self.criterion == "holdout":
+            held = holdouts(len(targets), self.holdout, self.repeats, seed)
+            errors = holdout_errors(distances, targets, alphas, gammas, held)
+        else:
+            errors = leave_one_out_errors(distances, targets, alphas, gammas)
         row, column = np.unravel_index(np.nanargmin(errors), errors.shape)
         return Hyperparameters(float(gammas[column]), 1.0, float(alphas[row]))
 
