@@ -22,7 +22,7 @@ import pandas as pd
 import yaml
 
 from multimep import costs
-from multimep.prices import Model, Work
+from multimep.job_sizes import Model, Work
 
 SCHEMES = ("fold_random_5", "fold_modulo_5", "fold_contiguous_5")
 WINDOW = 1022

@@ -24,9 +24,10 @@ NO_SEARCH = "---\nsearch: {exclude: true}\n---\n"
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Rooms at the end of the navigation, those of a folder together."""
-    folders: dict[str, list[str]] = {}
+    folders: dict[str, list[dict[str, str]]] = {}
     for room in rooms():
-        folders.setdefault(posixpath.dirname(room), []).append(f"reference/{room}.md")
+        folder, name = posixpath.split(room)
+        folders.setdefault(folder, []).append({name: f"reference/{room}.md"})
     config.nav.append({"Reference": [*folders.pop(""), *({name: pages} for name, pages in folders.items())]})
     return config
 

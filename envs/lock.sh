@@ -12,8 +12,9 @@ case "${1:-}" in
   "") ;;
   *) echo "usage: envs/lock.sh [--derived | --check]" >&2; exit 2 ;;
 esac
-uv=(uv pip compile pyproject.toml --extra pipeline --group dev --group docs --python-version 3.11
-  --python-platform x86_64-manylinux_2_28 --quiet --no-header --no-emit-index-url --no-emit-find-links --no-annotate)
+uv=(uv pip compile pyproject.toml --extra pipeline --group dev --group docs
+  --python-version 3.11 --python-platform x86_64-manylinux_2_28 --quiet
+  --no-header --no-emit-index-url --no-emit-find-links --no-annotate)
 cuda=(torch triton nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft
   nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink
   nvidia-nvshmem-cu13 nvidia-nvtx cuda-bindings cuda-pathfinder cuda-toolkit)

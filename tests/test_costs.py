@@ -7,8 +7,8 @@ import pytest
 
 from multimep import costs, forecast, layout, prices
 from multimep.costs import GPU, START, Cost
+from multimep.job_sizes import NONE, Model, Work
 from multimep.methods import METHODS
-from multimep.prices import NONE, Model, Work
 
 MINI = Model(1_268_854, 4, 160)
 LARGE = Model(651_043_254, 33, 1280)
@@ -46,6 +46,21 @@ def test_fine_tuning_is_linear_in_epochs_rows_and_parameters() -> None:
     assert operations(work("fine_tune", model=doubled)) == pytest.approx(
         2 * operations(work("fine_tune", model=linear))
     )
+
+
+def test_frozen_layers_are_paid_once_and_low_rank_matrices_spare_the_gradients_of_weights() -> None:
+    def price(**settings: object) -> float:
+        return operations(work("fine_tune", asked=0, epochs=10, **settings))
+
+    whole, half = price(), MINI.layers // 2
+    assert price(layers=half) == pytest.approx(whole * (15 + 0.5) / 30)
+    assert price(layers=half, prefix_memory=0.0) == pytest.approx(whole * (15 + 5) / 30)
+    assert price(adapt="lora") == pytest.approx(whole * 2 / 3)
+    assert price(gradient_checkpointing=True) == pytest.approx(whole * 4 / 3)
+    needed = {name: costs.predict(work("fine_tune", model=LARGE, **one)).memory for name, one in (
+        ("all", {}), ("lora", {"adapt": "lora"}), ("last", {"layers": 2}), ("less", {"gradient_checkpointing": True}),
+    )}  # fmt: skip
+    assert max(needed["lora"], needed["last"], needed["less"]) < needed["all"]
 
 
 def test_tuning_a_likelihood_costs_passes_of_the_wild_type_and_none_of_its_rows() -> None:

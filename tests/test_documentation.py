@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from multimep import settings
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -31,6 +33,11 @@ def blocks(page: str) -> list[Block]:
 
 def code(page: str, language: str) -> list[str]:
     return [block.text for block in blocks(page) if block.language == language]
+
+
+def added(page: str) -> list[str]:
+    """The lines that a page tells to add, each with its own end."""
+    return [text.removeprefix("+") for text in code(page, "diff")]
 
 
 def shell(text: str, folder: Path) -> str:
@@ -145,7 +152,8 @@ def passed(repository: Path, *words: str) -> int:
 
 @pytest.mark.workflow
 def test_the_method_of_the_page_obeys_every_law_of_the_contract(repository):
-    file, entry, price, order = code("new_method.md", "python")
+    (file,) = code("new_method.md", "python")
+    entry, price, order = added("new_method.md")
     package = repository / "workflow" / "multimep"
     (package / "methods" / "shared_mutations.py").write_text(file)
     insert(package / "methods" / "__init__.py", "METHODS = Table(\n    {\n", entry)
@@ -166,7 +174,8 @@ NA,p.=,1
 
 @pytest.mark.workflow
 def test_the_reader_of_the_page_reads_its_table_and_names_what_is_wrong(repository):
-    file, entry, order = code("new_source.md", "python")
+    (file,) = code("new_source.md", "python")
+    entry, order = added("new_source.md")
     (spec,) = code("new_source.md", "yaml")
     package = repository / "workflow" / "multimep"
     (package / "readers" / "mavedb.py").write_text(file)
@@ -219,7 +228,7 @@ def test_a_test_that_a_page_names_exists_where_its_link_leads(page):
 
 def test_what_is_claimed_beside_other_tools_has_a_test_and_what_is_planned_has_none():
     claimed, shown = rows("peers.md", "# Beside other tools"), rows("peers.md", "## What shows it")
-    assert {name for name, cells in claimed.items() if cells[0] not in ("planned", "–")} == shown.keys()
+    assert {name for name, cells in claimed.items() if cells[0] not in ("planned", "-")} == shown.keys()
     assert all(LINKED_TEST.search(cell) for cells in shown.values() for cell in cells)
     commands = rows("peers.md", "## TransMEP, command by command")
     assert all(("planned" in cells) != bool(LINKED_TEST.search(cells[-1])) for cells in commands.values())
@@ -228,3 +237,16 @@ def test_what_is_claimed_beside_other_tools_has_a_test_and_what_is_planned_has_n
 def test_every_command_of_transmep_has_a_line():
     told = " ".join(rows("peers.md", "## TransMEP, command by command"))
     assert all(f"`{command}`" in told for command in ("train", "split", "predict", "ucb", "report"))
+
+
+def test_the_study_of_the_page_is_one_that_multimep_takes():
+    study = settings.study(yaml.safe_load(code("own_data.md", "yaml")[0]))
+    assert list(study.datasets) == ["my_enzyme"]
+    assert set(study.methods) == {"additive", "one_hot_ridge", "site_gp", "recalibrated"}
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))], ids=lambda path: path.name)
+def test_a_relative_link_leads_to_a_file_of_the_repository(page):
+    text = re.sub(r"`[^`\n]+`(?!\])", "", FENCE.sub("", page.read_text(encoding="utf-8")))
+    for target in re.findall(r"\]\((?![a-z]+:)([^)#\s]+)", text):
+        assert (page.parent / target).exists(), target

@@ -9,23 +9,13 @@ from scipy.stats import spearmanr
 
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
-from multimep.fine_tuning import (
-    FineTuned,
-    FineTuningError,
-    Head,
-    Lesson,
-    Training,
-    fine_tune,
-    interleave,
-    pool,
-    trunk_parameters,
-    validation_loss,
-)
+from multimep.fine_tuning import FineTuned, Head, Lesson, fine_tune, interleave, pool, trunk_parameters, validation_loss
 from multimep.language_model import LanguageModel
 from multimep.methods.fine_tune import FineTune
 from multimep.methods.fine_tune_together import FineTuneTogether
 from multimep.methods.method import FitError, State
 from multimep.mutations import AMINO_ACIDS
+from multimep.training import FineTuningError, Training
 from multimep.training_run import EarlyStopping
 
 WILD_TYPES = {"first": "MKTAYIAKQRQISFVKSH", "second": "GSHMLEDPVNWCFT"}

@@ -15,13 +15,13 @@ from scipy.stats import spearmanr
 from multimep import interruption, likelihood, likelihood_tuning, training_run
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
-from multimep.fine_tuning import FineTuningError
 from multimep.interruption import Interrupted, watch
 from multimep.likelihood_tuning import LikelihoodTuning, Tuned, adapted, tune
 from multimep.methods.likelihood_tune import LikelihoodTune
 from multimep.methods.likelihood_tune_together import LikelihoodTuneTogether
 from multimep.methods.method import FitError, State
 from multimep.methods.zero_shot import ZeroShot
+from multimep.training import FineTuningError
 
 QUICK = LikelihoodTuning(steps=10)
 STOPPING = LikelihoodTuning(steps=400, learning_rate=3e-2, validation_fraction=0.4, patience=2)

@@ -9,11 +9,11 @@ import pytest
 
 from multimep import layout, nesting, prices
 from multimep.dataset import Dataset
+from multimep.job_sizes import Model, Work
 from multimep.methods import METHODS
 from multimep.methods.method import State
 from multimep.methods.nested import fit_with, inner_folds, joined, methods_inside, out_of_fold, part
 from multimep.methods.scaling import FEWEST_ROWS
-from multimep.prices import Model, Work
 from multimep.typed_values import SettingsError
 
 MUTANTS = tuple(f"A{site}C" for site in range(1, 24))

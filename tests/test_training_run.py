@@ -14,8 +14,9 @@ import torch
 
 from multimep import fine_tuning, interruption, language_model, training_run
 from multimep.dataset import Dataset
-from multimep.fine_tuning import FineTuned, Training, fine_tune
+from multimep.fine_tuning import FineTuned, fine_tune
 from multimep.interruption import Interrupted, watch
+from multimep.training import Training
 from multimep.training_run import EarlyStopping, TrainingRunError, rate
 
 SETTINGS = Training(epochs=3)

@@ -1,4 +1,4 @@
-"""TransMEP's commands and files: what stands in its folder goes through train, split, predict and the R2 report here."""
+"""TransMEP's commands and files: its folder goes through what is train, split, predict and the R2 report here."""
 
 import sys
 from pathlib import Path

@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from multimep.prices import MIB, PRICES, Model, Work, uses_gpu
+from multimep.job_sizes import MIB, Model, Work
+from multimep.prices import PRICES, uses_gpu
 
 CORE = 5e10
 """Operations a second of one processor core in matrix products: fine-tuning `mini` (fp32) and embedding with it (bf16)

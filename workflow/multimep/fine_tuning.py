@@ -10,7 +10,6 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import esm
@@ -20,65 +19,19 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from multimep import __version__, interruption
+from multimep import __version__, interruption, low_rank
 from multimep.dataset import Dataset, Variants
-from multimep.language_model import LanguageModel, Precision, autocast, encode
+from multimep.language_model import LanguageModel, autocast
+from multimep.prefix import Prefix
+from multimep.trainable import above, below
+from multimep.training import FineTuningError, Training
 from multimep.training_run import Checkpointing, TrainingRun, rate
 
 LEAST_ROWS_TO_VALIDATE = 20  # with fewer, a validation loss over two or three rows would stop at random
 TOKENS_PER_BATCH = 2048  # of a prediction; larger batches leave the processor's cache and are slower
 BEYOND_TRUNK = ("lm_head.", "contact_head.")
 
-
-class FineTuningError(ValueError):
-    """Settings, datasets or weights that do not fit together; the message names both sides."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """Settings of the training loop.
-
-    Attributes:
-        epochs: passes over the rows; 20 were no better than 10 on 24 or 96 rows of scans simulated for this choice, and
-            as few rows are too few to spare some for validation.
-        learning_rate: peak for the trunk. For `mini`, where 3e-4 was no better; use 2e-5 for published ESM-2 models
-            (Schmirler et al., Nature Communications 15, 7407, 2024), which have more to forget.
-        head_learning_rate: peak for the heads, which start from nothing and therefore learn faster than the trunk.
-        weight_decay: AdamW's, on matrices only; its usual value.
-        batch_size: rows of one dataset per step at most (Schmirler et al.: 8).
-        warm_up: share of the steps in which the rate rises linearly; it falls linearly to zero afterwards.
-        clip: largest norm of the gradient; larger ones come with the first steps of a random head.
-        validation_fraction: share of each dataset's training rows kept from learning for early stopping; 0: none.
-            Datasets of fewer than 20 rows keep all theirs.
-        patience: epochs without a lower validation loss before training stops and takes back the best weights.
-        precision: of the matrix products, in training and in prediction; bf16 pays where the processor has it.
-    """
-
-    epochs: int = 10
-    learning_rate: float = 1e-3
-    head_learning_rate: float = 1e-2
-    weight_decay: float = 0.01
-    batch_size: int = 8
-    warm_up: float = 0.1
-    clip: float = 1.0
-    validation_fraction: float = 0.0
-    patience: int = 5
-    precision: Precision = "fp32"
-
-    def __post_init__(self) -> None:
-        """Refuse settings with which nothing could be learnt, each by its name."""
-        positive = ("epochs", "learning_rate", "head_learning_rate", "batch_size", "clip", "patience")
-        limits = {name: (0 < getattr(self, name) < math.inf, "above 0") for name in positive} | {
-            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or above"),
-            "warm_up": (0 <= self.warm_up < 1, "in [0, 1)"),
-            "validation_fraction": (0 <= self.validation_fraction < 1, "in [0, 1)"),
-            "precision": (self.precision in ("fp32", "bf16"), "fp32 or bf16"),
-        }
-        faults = [
-            f"{name} must be {limit}, not {getattr(self, name)!r}" for name, (fits, limit) in limits.items() if not fits
-        ]
-        if faults:
-            raise FineTuningError("; ".join(faults))
+Batch = tuple["Lesson", Int[np.ndarray, " batch"]]
 
 
 @dataclass(frozen=True)
@@ -154,7 +107,12 @@ def fine_tune(language_model: LanguageModel, train: Sequence[Dataset], settings:
     if lessons:
         kind = torch.device(trunk.device).type
         facts = (__version__, torch.__version__, trunk.sha256, trunk.precision, kind, settings, seed, datasets)
-        _learn(trunk, lessons, settings, seed, interruption.place("training", ".safetensors", *facts))
+        first = settings.first(trunk.layers)
+        # a prefix is of the model that was given, so that other folds, sizes and seeds find what is kept with it
+        before = replace(language_model, precision=settings.precision)
+        prefix = Prefix(before, first, settings.prefix_memory) if first or settings.adapt == "lora" else None
+        _learn(trunk, lessons, settings, seed, interruption.place("training", ".safetensors", *facts), prefix)
+        low_rank.merge(trunk.model)
     trunk.model.requires_grad_(False)
     taught = {name: replace(head, weight=head.weight.detach(), bias=head.bias.detach()) for name, head in heads.items()}
     return FineTuned(trunk, taught)
@@ -165,10 +123,16 @@ def trunk_parameters(model: esm.ESM2) -> dict[str, nn.Parameter]:
     return {name: value for name, value in model.named_parameters() if not name.startswith(BEYOND_TRUNK)}
 
 
-def pool(trunk: LanguageModel, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch width"]:
-    """Mean over the residues (no BOS, no EOS) of the last hidden states, in fp32; differentiable."""
+def pool(
+    trunk: LanguageModel,
+    tokens: Int[Tensor, "batch tokens"],
+    prefix: Prefix | None = None,
+    checkpointing: bool = False,
+) -> Float[Tensor, "batch width"]:
+    """Mean over the residues (no BOS, no EOS) of the last hidden states, in fp32; differentiable above the prefix."""
     with autocast(trunk.device, trunk.precision):
-        states = encode(trunk.model, tokens)
+        x = prefix(tokens) if prefix else below(trunk.model, tokens, 0)
+        states = above(trunk.model, x, prefix.first if prefix else 0, checkpointing)
     return states[:, 1:-1].float().mean(dim=1)
 
 
@@ -205,29 +169,53 @@ def _lesson(dataset: Dataset, head: Head, trunk: LanguageModel, settings: Traini
     return Lesson(head, trunk.tokens(dataset.variants.sequences), targets, np.sort(order[kept:]), np.sort(order[:kept]))
 
 
-def _learn(trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training, seed: int, kept: Path | None) -> None:
-    steps = settings.epochs * sum(_parts(lesson, settings.batch_size) for lesson in lessons)
+def _learn(
+    trunk: LanguageModel,
+    lessons: Sequence[Lesson],
+    settings: Training,
+    seed: int,
+    kept: Path | None,
+    prefix: Prefix | None,
+) -> None:
+    each = math.ceil(sum(_parts(lesson, settings.batch_size) for lesson in lessons) / settings.accumulate)
     run = _run(trunk, lessons, settings, seed)
     checkpointing = Checkpointing(run, kept)
     while run.epoch < settings.epochs:
-        for lesson, rows in islice(interleave(lessons, settings.batch_size, run.random), run.batch, None):
-            _loss(trunk, lesson, rows).backward()  # type: ignore[no-untyped-call]
-            run.make_step(rate(settings.warm_up, run.step, steps), settings.clip)
+        batches = list(interleave(lessons, settings.batch_size, run.random))
+        for step in range(run.batch, each):
+            group = batches[step * settings.accumulate : (step + 1) * settings.accumulate]
+            _descend(trunk, group, settings, prefix)
+            run.make_step(rate(settings.warm_up, run.step, settings.epochs * each), settings.clip)
             checkpointing.between_steps()
-        if run.ends_with_epoch(validation_loss(trunk, lessons)):
+        if run.ends_with_epoch(validation_loss(trunk, lessons, prefix)):
             break
     run.stopping.take_back_best()
 
 
-def _loss(trunk: LanguageModel, lesson: Lesson, rows: Int[np.ndarray, " batch"]) -> Float[Tensor, ""]:
+def _descend(trunk: LanguageModel, group: Sequence[Batch], settings: Training, prefix: Prefix | None) -> None:
+    # L = sum over batches of (rows / all rows) L_batch, batch by batch
+    total = sum(len(rows) for _, rows in group)
+    for lesson, rows in group:
+        loss = _loss(trunk, lesson, rows, prefix, settings.gradient_checkpointing)
+        (loss * (len(rows) / total)).backward()  # type: ignore[no-untyped-call]
+
+
+def _loss(
+    trunk: LanguageModel,
+    lesson: Lesson,
+    rows: Int[np.ndarray, " batch"],
+    prefix: Prefix | None,
+    checkpointing: bool,
+) -> Float[Tensor, ""]:
     # mean over the rows of (h w + b - z)^2, in units of the training variance
     index = torch.from_numpy(rows).to(trunk.device)
-    return functional.mse_loss(lesson.head(pool(trunk, lesson.tokens[index])), lesson.targets[index])
+    pooled = pool(trunk, lesson.tokens[index], prefix, checkpointing)
+    return functional.mse_loss(lesson.head(pooled), lesson.targets[index])
 
 
 def _run(trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training, seed: int) -> TrainingRun:
     trunk.model.requires_grad_(False)
-    layers = {name: value.requires_grad_() for name, value in trunk_parameters(trunk.model).items()}
+    layers = _learning(trunk.model, settings, seed)
     heads = {
         f"head.{index}.{name}": value.requires_grad_()
         for index, lesson in enumerate(lessons)
@@ -238,14 +226,25 @@ def _run(trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training, se
         ([value for value in layers.values() if value.ndim < 2], settings.learning_rate, 0.0),
         (list(heads.values()), settings.head_learning_rate, 0.0),
     )
-    named = [{"params": values, "lr": peak, "weight_decay": decay} for values, peak, decay in groups]
+    named = [{"params": values, "lr": peak, "weight_decay": decay} for values, peak, decay in groups if values]
     optimiser = torch.optim.AdamW(named, fused=True)
     return TrainingRun({**layers, **heads}, optimiser, generator(seed, "order of the batches"), settings.patience)
 
 
-def interleave(
-    lessons: Sequence[Lesson], batch_size: int, random: np.random.Generator
-) -> Iterator[tuple[Lesson, Int[np.ndarray, " batch"]]]:
+def _learning(model: esm.ESM2, settings: Training, seed: int) -> dict[str, nn.Parameter]:
+    """What learns beside the heads, by name; with `lora` the model gets its matrices here."""
+    first = settings.first(len(model.layers))
+    if settings.adapt == "lora":
+        random = generator(seed, "low-rank matrices")
+        return low_rank.adapt(model, settings.places, settings.rank, settings.alpha, random, first)
+    frozen = ("embed_tokens.", *(f"layers.{index}." for index in range(first))) if first else ()
+    found = {name: value for name, value in trunk_parameters(model).items() if not name.startswith(frozen)}
+    for value in found.values():
+        value.requires_grad_()
+    return found
+
+
+def interleave(lessons: Sequence[Lesson], batch_size: int, random: np.random.Generator) -> Iterator[Batch]:
     """One epoch: every teaching row once, in batches of one dataset and nearly equal size, datasets in random order."""
     batches = [
         (lesson, rows)
@@ -259,17 +258,21 @@ def _parts(lesson: Lesson, batch_size: int) -> int:
     return math.ceil(len(lesson.taught) / batch_size)
 
 
-def validation_loss(trunk: LanguageModel, lessons: Sequence[Lesson]) -> float:
+def validation_loss(trunk: LanguageModel, lessons: Sequence[Lesson], prefix: Prefix | None = None) -> float:
     """Mean over the datasets of the squared error on their kept rows; NaN where none kept any."""
     errors = [
-        functional.mse_loss(_predict(trunk, lesson.head, lesson.tokens[lesson.kept]), lesson.targets[lesson.kept])
+        functional.mse_loss(
+            _predict(trunk, lesson.head, lesson.tokens[lesson.kept], prefix), lesson.targets[lesson.kept]
+        )
         for lesson in lessons
         if len(lesson.kept)
     ]
     return float(torch.stack(errors).mean()) if errors else math.nan
 
 
-@torch.inference_mode()
-def _predict(trunk: LanguageModel, head: Head, tokens: Int[Tensor, "n tokens"]) -> Float[Tensor, " n"]:
+@torch.no_grad()
+def _predict(
+    trunk: LanguageModel, head: Head, tokens: Int[Tensor, "n tokens"], prefix: Prefix | None = None
+) -> Float[Tensor, " n"]:
     size = max(1, TOKENS_PER_BATCH // tokens.shape[1])
-    return torch.cat([head(pool(trunk, chunk)) for chunk in torch.split(tokens, size)])
+    return torch.cat([head(pool(trunk, chunk, prefix)) for chunk in torch.split(tokens, size)])

@@ -12,8 +12,8 @@ from typing import Any
 from multimep import cluster, costs, layout
 from multimep.cluster import Cluster
 from multimep.costs import Cost
+from multimep.job_sizes import NONE, Work
 from multimep.layout import Config, Job
-from multimep.prices import NONE, Work
 
 SUBMITTED = ("embed", "evaluate", "leaks", "report")
 """Stations that are jobs of the cluster, beside the cross-predictions; the others are made by `make fetch`."""

@@ -5,13 +5,14 @@ B starts at 0, so a model that has just been adapted gives the numbers of the fr
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import esm
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils import parametrize
 
 Places = Literal["qv", "attention", "all"]
@@ -41,13 +42,17 @@ class LowRank(nn.Module):
         """W + (alpha / r) B A."""
         return weight + self.scale * (self.up @ self.down)
 
+    def path(self, x: Float[Tensor, "*batch columns"]) -> Float[Tensor, "*batch rows"]:
+        """What the matrices add to the projection of x: (alpha / r) B A x, without a gradient as large as W."""
+        return functional.linear(self.scale * functional.linear(x, self.down), self.up)
+
 
 def adapt(
-    model: esm.ESM2, places: Places, rank: int, alpha: float, random: np.random.Generator
+    model: esm.ESM2, places: Places, rank: int, alpha: float, random: np.random.Generator, first: int = 0
 ) -> dict[str, nn.Parameter]:
-    """Add low-rank matrices to the projections of every layer, and give them by name; the model is changed."""
+    """Add low-rank matrices to the projections from layer `first` on, and give them by name; the model is changed."""
     found: dict[str, nn.Parameter] = {}
-    for name, layer in _projections(model, places):
+    for name, layer in _projections(model, places, first):
         rows, columns = layer.weight.shape
         # A ~ U(-1, 1) / sqrt(columns), as a linear layer of torch begins
         numbers = random.uniform(-1, 1, (rank, columns)) / math.sqrt(columns)
@@ -64,7 +69,16 @@ def merge(model: esm.ESM2) -> None:
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
 
 
-def _projections(model: esm.ESM2, places: Places) -> Iterator[tuple[str, nn.Linear]]:
+def frozen_and_learned(layer: nn.Linear) -> tuple[Tensor, LowRank | None]:
+    """The weight of a projection without its low-rank matrices, and these; None for one that was not adapted."""
+    if not parametrize.is_parametrized(layer):
+        return layer.weight, None
+    added: Any = layer.parametrizations
+    return added.weight.original, added.weight[0]
+
+
+def _projections(model: esm.ESM2, places: Places, first: int) -> Iterator[tuple[str, nn.Linear]]:
     for name, module in list(model.layers.named_modules()):
-        if isinstance(module, nn.Linear) and name.rpartition(".")[2] in PLACES[places]:
+        named = isinstance(module, nn.Linear) and name.rpartition(".")[2] in PLACES[places]
+        if named and int(name.partition(".")[0]) >= first:
             yield name, module

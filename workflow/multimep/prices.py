@@ -4,65 +4,11 @@ Imports nothing but the standard library and its light neighbours, for the Snake
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from multimep import nesting
-
-TORCH = 600.0
-"""MiB beyond the interpreter that torch is reckoned to take (its import alone: 250)."""
-MIB = 2**20
-
-
-@dataclass(frozen=True)
-class Model:
-    """A language model's size: parameters, layers, features per residue."""
-
-    parameters: int
-    layers: int
-    width: int
-
-
-NONE = Model(0, 0, 0)
-
-
-@dataclass(frozen=True)
-class Work:
-    """The sizes of one job.
-
-    Attributes:
-        method: a name of METHODS, or another station.
-        folds: rows that teach and rows that are asked in each fit; for other stations one pair (0, variants).
-        length: residues of the longest protein.
-        model: the language model; NONE for a station that asks none.
-        settings: of the method or station, as in config.yaml; `tables`: predictions files that it reads.
-    """
-
-    method: str
-    folds: tuple[tuple[int, int], ...]
-    length: int
-    model: Model
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def tokens(self) -> int:
-        """Residues, BOS and EOS."""
-        return self.length + 2
-
-    @property
-    def taught(self) -> int:
-        """Rows that teach, over all fits."""
-        return sum(taught for taught, _ in self.folds)
-
-    @property
-    def asked(self) -> int:
-        """Rows that are asked, over all fits."""
-        return sum(asked for _, asked in self.folds)
-
-    @property
-    def largest(self) -> int:
-        """Rows that teach in the largest fit."""
-        return max(taught for taught, _ in self.folds)
+from multimep import nesting, tuning_prices
+from multimep.job_sizes import MIB, TORCH, Work, activations, batch, forward
 
 
 @dataclass(frozen=True)
@@ -80,61 +26,14 @@ class Price:
     gpu: bool = False
 
 
-def _forward(work: Work) -> float:
-    # one sequence: 2 P per token, and 4 w per pair of tokens and layer for attention
-    model = work.model
-    return work.tokens * (2.0 * model.parameters + 4.0 * model.layers * model.width * work.tokens)
-
-
-def _activations(work: Work, sequences: int, layers: int) -> float:
-    # 34 w values per token and layer, and attention's maps: two of t x t for each of about w / 64 heads
-    per_token = 34 * work.model.width + 2 * max(1, work.model.width // 64) * work.tokens
-    return 4.0 * sequences * work.tokens * layers * per_token / MIB
-
-
 def _embedding(work: Work) -> float:
     # every sequence once, and the wild type masked at each position
-    return (work.asked + work.length) * _forward(work)
+    return (work.asked + work.length) * forward(work)
 
 
 def _embedding_memory(work: Work) -> float:
     rows = 512 * work.length * work.model.width * 8 / MIB if work.settings.get("residues") else 0.0
-    return TORCH + 6.0 * work.model.parameters / MIB + _activations(work, _batch(work, 32), 2) + rows
-
-
-def _fine_tuning(work: Work) -> float:
-    # backward is twice forward: 3 passes per row and epoch, one per row asked
-    return (3.0 * int(work.settings.get("epochs", 10)) * work.taught + work.asked) * _forward(work)
-
-
-def _fine_tuning_memory(work: Work) -> float:
-    # weights twice, gradient, two moments of AdamW, the best weights so far: 4 bytes each
-    return TORCH + 24.0 * work.model.parameters / MIB + _activations(work, _batch(work, 8), work.model.layers)
-
-
-def _likelihood_tuning(work: Work) -> float:
-    # three passes of the wild type a step (`masked`: of a copy for each site in the batch), then the table
-    masked = work.settings.get("score", "wild_type") == "masked"
-    copies = min(_batch(work, 128), work.largest, work.length) if masked else 1
-    steps = 3.0 * copies * int(work.settings.get("steps", 100))
-    table = work.length if masked else 1
-    return _members(work) * (len(work.folds) * (steps + table) * _forward(work) + 1e3 * work.asked)
-
-
-def _likelihood_tuning_memory(work: Work) -> float:
-    # the model and its copy; for each weight that learns a gradient, two moments and the best so far
-    masked = work.settings.get("score", "wild_type") == "masked"
-    copies = min(_batch(work, 128), work.largest, work.length) if masked else 1
-    bytes_each = {"lora": 12.0, "last_layers": 16.0}.get(work.settings.get("adapt", "lora"), 24.0)
-    return TORCH + bytes_each * work.model.parameters / MIB + _activations(work, copies, work.model.layers)
-
-
-def _members(work: Work) -> int:
-    return int(work.settings.get("members", 1))
-
-
-def _batch(work: Work, default: int) -> int:
-    return int(work.settings.get("batch_size", default))
+    return TORCH + 6.0 * work.model.parameters / MIB + activations(work, batch(work, 32), 2) + rows
 
 
 def _features(work: Work, default: str) -> int:
@@ -283,10 +182,12 @@ PRICES: Mapping[str, Price] = {
     "embedding_gp": Price(_gaussian_process, lambda work: _kernel_memory(work, _features(work, "pooled"))),
     "sparse_gp": Price(_sparse_gp, _sparse_gp_memory),
     "transmep": Price(_transmep, lambda work: _kernel_memory(work, _features(work, "flattened"))),
-    "fine_tune": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
-    "fine_tune_together": Price(_fine_tuning, _fine_tuning_memory, gpu=True),
-    "likelihood_tune": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
-    "likelihood_tune_together": Price(_likelihood_tuning, _likelihood_tuning_memory, gpu=True),
+    "fine_tune": Price(tuning_prices.fine_tuning, tuning_prices.fine_tuning_memory, gpu=True),
+    "fine_tune_together": Price(tuning_prices.fine_tuning, tuning_prices.fine_tuning_memory, gpu=True),
+    "likelihood_tune": Price(tuning_prices.likelihood_tuning, tuning_prices.likelihood_tuning_memory, gpu=True),
+    "likelihood_tune_together": Price(
+        tuning_prices.likelihood_tuning, tuning_prices.likelihood_tuning_memory, gpu=True
+    ),
     "recalibrated": nested({"site_gp": None}),
     "stack": nested({"one_hot_ridge": None, "site_gp": None}),
     "evaluate": Price(_evaluation, lambda work: 0.02 * work.asked),

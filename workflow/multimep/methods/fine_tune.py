@@ -12,10 +12,11 @@ from jaxtyping import Float
 from multimep import fine_tuning
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
-from multimep.fine_tuning import FineTuned, FineTuningError, Head, Training, trunk_parameters
+from multimep.fine_tuning import FineTuned, Head, trunk_parameters
 from multimep.language_model import LanguageModel
 from multimep.methods.method import FitError, State, only
 from multimep.predictions import Predictions, without_std
+from multimep.training import FineTuningError, Training
 
 TRUNK, HEAD = "trunk/", "head/"  # prefixes of the stored arrays' names
 

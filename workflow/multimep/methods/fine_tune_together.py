@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
-from multimep.fine_tuning import FineTuningError, Training
 from multimep.methods.fine_tune import FineTunedPredictor, fit, restore
 from multimep.methods.method import State
+from multimep.training import FineTuningError, Training
 
 
 @dataclass(frozen=True)

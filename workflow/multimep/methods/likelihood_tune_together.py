@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
-from multimep.fine_tuning import FineTuningError
 from multimep.likelihood_tuning import LikelihoodTuning
 from multimep.methods.likelihood_tune import LikelihoodTunePredictor, fit, restored
 from multimep.methods.method import State
+from multimep.training import FineTuningError
 
 
 @dataclass(frozen=True)
