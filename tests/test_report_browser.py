@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chromium import Browser
+from chromium import REQUIRED, Browser, executable
 from made_up_study import EVIL, METHODS, demo
 from multimep import report
 
@@ -165,3 +165,15 @@ def test_every_control_has_a_name_and_can_be_reached(page: Browser) -> None:
     nameless = """[...document.querySelectorAll("button, input, select, [tabindex='0']")].filter((one) =>
         !(one.ariaLabel || one.textContent.trim() || (one.labels && one.labels.length)) || one.tabIndex < 0).length"""
     assert page.evaluate(nameless) == 0
+
+
+def test_a_missing_browser_skips_with_its_remedy_and_fails_where_one_is_required(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv(REQUIRED, raising=False)
+    with pytest.raises(pytest.skip.Exception, match="apt-get install chromium"):
+        executable()
+    monkeypatch.setenv(REQUIRED, "required")
+    with pytest.raises(pytest.fail.Exception, match="no Chromium on the path"):
+        executable()
