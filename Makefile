@@ -62,6 +62,8 @@ lock:
 schema: $(VENV)/ready
 	$(BIN)/python -c "import json; from multimep.settings import schema; print(json.dumps(schema(), indent=2))" \
 	  > workflow/schemas/config.schema.json
+	$(BIN)/python -c "import json; from multimep.twin import schema; print(json.dumps(schema(), indent=2))" \
+	  > workflow/schemas/report.schema.json
 
 clean:
 	rm -rf $(VENV) results .snakemake site

@@ -15,6 +15,9 @@ pathvars:
     benchmarks="<results>/benchmarks",
 
 
+report: "workflow/report/study.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/datasets.smk"
@@ -32,6 +35,7 @@ rule all:
     default_target: True
     input:
         "<results>/report.html",
+        "<results>/report.json",
 
 
 onsuccess:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "workflow" / "multimep"
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)(?=[)#])")
 ROOM = re.compile(r"^\| `([a-z_/]+)` \|", re.MULTILINE)
-LANGUAGES = {".py": "python", ".yaml": "yaml", ".cff": "yaml", ".toml": "toml", ".sh": "bash"}
+LANGUAGES = {".py": "python", ".yaml": "yaml", ".cff": "yaml", ".json": "json", ".toml": "toml", ".sh": "bash"}
 NO_SEARCH = "---\nsearch: {exclude: true}\n---\n"
 
 

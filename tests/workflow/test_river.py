@@ -2,14 +2,16 @@
 
 import functools
 import http.server
+import json
 import re
 import threading
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
-from multimep import costs, findings, predictions
+from multimep import costs, findings, predictions, twin
 from multimep.embeddings import key, open_store
 from small_study import PEPTIDES, ROOT, Workspace, study
 
@@ -20,7 +22,7 @@ pytestmark = pytest.mark.workflow
 JOINT_OF_ALPHA = {f"predictions/random/fine_tune_together/{name}.csv" for name in ("alpha", "beta", "gamma")} | {
     f"predictions/random/fine_tune_by_group/{name}.csv" for name in ("alpha", "beta")
 }
-AGGREGATION = {"metrics/alpha.csv", "metrics/beta.csv", "metrics/gamma.csv", "report.html"}
+AGGREGATION = {"metrics/alpha.csv", "metrics/beta.csv", "metrics/gamma.csv", "report.html", "report.json"}
 
 
 def test_a_study_of_ones_own_tables_ends_in_a_report(finished: Workspace) -> None:
@@ -48,6 +50,20 @@ def test_the_first_method_that_asks_for_mutants_completes_the_stores(finished: W
     printed = finished.snakemake("--dry-run", "--printshellcmds").stdout
     finished.write(before)
     assert printed.count("--rows all") == len(PEPTIDES)
+
+
+def test_the_data_beside_the_page_have_the_form_of_their_schema(finished: Workspace) -> None:
+    told = json.loads((finished.folder / "results/report.json").read_text())
+    jsonschema.validate(told, twin.schema(), cls=jsonschema.Draft202012Validator)
+    assert {one["dataset"] for one in told["portraits"]} == set(finished.config["datasets"])
+
+
+def test_snakemake_s_own_report_carries_page_data_and_metrics_with_their_captions(finished: Workspace) -> None:
+    finished.snakemake("--report", "own.html")
+    page = (finished.folder / "own.html").read_text()
+    captions = ("The report of the study", "The same findings as data", "bootstrap intervals over variants")
+    for text in (*captions, "What the search for leaks found", "Findings", "Metrics"):
+        assert text in page
 
 
 def test_nothing_is_left_to_do_after_a_run(finished: Workspace) -> None:

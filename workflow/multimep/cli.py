@@ -223,12 +223,12 @@ def report(
         str, typer.Option(envvar="MULTIMEP_SITE", help="Settings of the cluster (watts, prices) as JSON or YAML.")
     ] = "{}",
 ) -> None:
-    """Put tables, figures, verdicts and provenance into one HTML page that needs no network."""
+    """Put verdicts, tables and figures into one HTML page that needs no network, and as JSON beside it."""
     from multimep import settings as studies
-    from multimep.study_report import write_report
+    from multimep.study_report import twin_path, write_report
 
     text, values = studies.read_configuration(config)
-    paths.check([], [output])
+    paths.check([], [output, twin_path(output)])
     cluster = {**studies.parse(site, "--site"), **values.get("cluster", {})}
     study = studies.study({**values, "cluster": cluster})
     write_report(study, text, results, benchmarks or results / "benchmarks", output)

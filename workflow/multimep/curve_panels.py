@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pandas as pd
+from markupsafe import Markup
 
 from multimep import figures, measures, tables
 from multimep.comparisons import Comparison, low_n_splits
@@ -31,6 +32,18 @@ def curves(findings: Findings) -> list[Panel]:
         for split in low_n_splits(findings.metrics)
         if (findings.curves["split"] == split).any()
     ]
+
+
+def of_dataset(findings: Findings, name: str) -> list[tuple[str, Markup]]:
+    """Title and figure of one dataset's learning curves, one per split with several training sizes."""
+    own = findings.curves[findings.curves["dataset"] == name]
+    found = []
+    for split, part in own.groupby("split", sort=False):
+        series = _series(findings, part)
+        label = f"{name}: {_title()} (split {split})"
+        figure = figures.small_learning_chart(series, label, _room(series))
+        found.append((f"{_title()} by training size (split {split})", figure))
+    return found
 
 
 def transfers(findings: Findings) -> list[Panel]:

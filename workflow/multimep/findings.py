@@ -1,7 +1,7 @@
 """Findings: all that a study has to tell, gathered from its files into one value; the report shows it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from multimep import comparisons, families, learning_curves, measures, null_gate, predictions, tables
+from multimep import comparisons, families, learning_curves, measures, null_gate, portraits, predictions, tables
 from multimep import dataset as datasets
 from multimep import metrics as scores
 from multimep.accounting import Account
@@ -19,6 +19,7 @@ from multimep.drawing import MINUS, Interval
 from multimep.figures import Pairs
 from multimep.leaks import Finding
 from multimep.null_gate import Hurdle
+from multimep.portraits import Portrait
 from multimep.predictions import Predictions
 from multimep.questions import MARGIN, Question, by_usual_labels
 from multimep.verdicts import BETTER, OPEN, WORSE, claim, sentence, verdict
@@ -84,6 +85,7 @@ class Findings:
         margin: differences in Spearman below it count as none.
         unscaled: methods that predict on another scale than the fitness: compared by rank, drawn without a 1:1 line.
         leaks: what the search for leaks found; empty where none was made.
+        portraits: each dataset beside its best method, on the first split of `pairs`, in the order of the study.
     """
 
     title: str
@@ -100,6 +102,7 @@ class Findings:
     margin: float = MARGIN
     unscaled: frozenset[str] = frozenset({"zero_shot"})
     leaks: tuple[Finding, ...] = ()
+    portraits: tuple[Portrait, ...] = ()
 
     @cached_property
     def kin(self) -> Kin:
@@ -148,6 +151,11 @@ class Findings:
         best = (self._best(split) for split in self.splits)
         told = [_verdict(question.text, found) for question, found in self.answers]
         return (*told, *(one for one in best if one is not None))
+
+    @property
+    def pictured(self) -> str:
+        """The first split with predictions that a table can sum up; empty where there is none."""
+        return next((split for split in self.splits if split in self.pairs), "")
 
     def gate(self, split: str, metric: str) -> dict[str, dict[str, Hurdle]]:
         """Every method held against each null on a split: null -> method -> hurdle."""
@@ -208,7 +216,17 @@ def gather(
             raise ReportError(f"{path}: predictions for dataset {name!r}, which is not among the report's datasets")
         pairs.setdefault(split, {})[name, method] = pair(predictions.read(path).values(), measured[name], str(path))
     table = pd.concat([scores.read(path) for path in metrics], ignore_index=True)
-    return Findings(title, question, table, records, provenance, pairs, account or Account())
+    found = Findings(title, question, table, records, provenance, pairs, account or Account())
+    return replace(found, portraits=tuple(_portraits(found, measured, prediction_files)))
+
+
+def _portraits(
+    found: Findings, measured: Mapping[str, Dataset], files: Mapping[tuple[str, str, str], Path]
+) -> Iterator[Portrait]:
+    split = found.pictured
+    best = portraits.best_methods(found.scores, split, MAIN, found.pairs.get(split, {}))
+    for name, method in best.items():
+        yield portraits.portrait(measured[name], split, method, predictions.read(files[name, split, method]))
 
 
 def pair(folds: Iterable[Predictions], dataset: Dataset, where: str = "predictions") -> Pairs:

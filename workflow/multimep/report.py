@@ -4,18 +4,20 @@ Text that came from a file (names, citations, warnings, the configuration) is es
 everything, and by the pen of the figures.
 """
 
-import math
+import base64
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
-from multimep import curve_panels, figures, measures, null_gate, tables, usage_table
+from multimep import curve_panels, figures, measures, method_panels, null_gate, portrait_panels, tables, usage_table
 from multimep.dataset import Record, write_whole
-from multimep.drawing import Interval, decimal, soft
-from multimep.findings import MAIN, SHOWN, Findings, Provenance, Verdict
+from multimep.drawing import colour, decimal, soft
+from multimep.findings import MAIN, Findings, Provenance, Verdict
 from multimep.leaks import Finding
 
 SECTIONS = {
@@ -26,16 +28,15 @@ SECTIONS = {
     "curves": "Learning curves",
     "scatter": "Predictions",
     "calibration": "Calibration",
+    "portraits": "Dataset by dataset",
     "datasets": "Datasets",
     "provenance": "Provenance",
     "reading": "How to read",
 }
+SCRIPTS = ("tables.js", "plots.js", "pictures.js")
+"""What runs in the page, as one script that its policy knows by checksum: no other one would run."""
+MATRIX = 12  # datasets of which the scatter plots of all methods are shown at once
 FEW_WARNINGS = 6  # shown at once, the others on a click
-NOMINAL = {f"coverage_{percent}": percent / 100 for percent in (50, 80, 90, 95)}
-CALIBRATION = (
-    "Across: what the predicted 50, 80 and 95 % intervals claim; up: the share of measurements that lie inside them. "
-    "Faint: one dataset; strong: the mean. On the dashed line a method is as sure as it should be; below it, too sure."
-)
 READING = {
     "Protein family": "datasets whose wild types are more than 30 % identical, directly or through a chain of others: "
     "the unit of every mean over families, interval and test.",
@@ -60,10 +61,21 @@ def render(findings: Findings) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["soft"] = soft
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters |= {"soft": soft, "mutations": _mutations, "decimal": decimal}
+    script = "".join(resources.files("multimep").joinpath("templates", name).read_text("utf-8") for name in SCRIPTS)
     return environment.get_template("report.html.jinja").render(
-        findings=findings, sections=SECTIONS.items(), **_views(findings)
+        findings=findings,
+        sections=SECTIONS.items(),
+        script=Markup(script),  # noqa: S704, the package's own files
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        **_views(findings),
     )
+
+
+def _mutations(mutant: str) -> Markup:
+    """A genotype as escaped HTML that may be broken after each mutation."""
+    return Markup(":<wbr>").join(mutant.split(":"))
 
 
 def write(findings: Findings, path: Path) -> None:
@@ -107,12 +119,16 @@ def _views(findings: Findings) -> dict[str, object]:
         "metrics": _choices(shown),
         "splits": findings.splits,
         "constant": null_gate.CONSTANT,
-        "dot_plots": [_dot_plot(findings, split) for split in findings.splits],
+        "dot_plots": [method_panels.dot_plot(findings, split) for split in findings.splits],
         "curves": curve_panels.curves(findings),
         "transfers": curve_panels.transfers(findings),
-        "scatter": _scatter(findings),
-        "calibrations": _calibrations(findings),
-        "calibration_caption": CALIBRATION,
+        "scatter": method_panels.scatter(findings),
+        "calibrations": method_panels.calibrations(findings),
+        "calibration_caption": method_panels.CALIBRATION,
+        "folded": MATRIX,
+        "main": measures.measure(MAIN).title,
+        "portraits": portrait_panels.panels(findings),
+        "legend": [(name, colour(place)) for place, name in enumerate(findings.methods)],
         "datasets": [_dataset(record) for record in findings.records],
         "provenance": _provenance(findings.provenance),
         "usage": usage_table.usage_table(findings.account, findings.charged),
@@ -166,89 +182,6 @@ def _verdicts(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
         }
         for verdict in verdicts
     ]
-
-
-def _dot_plot(findings: Findings, split: str) -> dict[str, object]:
-    cells = tables.grid(tables.choose(findings.scores, split, MAIN))
-    means = tables.means(cells, findings.kin)
-    rows = [
-        figures.Row(
-            name, findings.methods.index(name), mean, {d: cell.value for (m, d), cell in cells.items() if m == name}
-        )
-        for name, mean in sorted(means.items(), key=lambda item: -measures.goodness(MAIN, item[1].value))
-    ]
-    reference = means.get(findings.baseline, Interval(math.nan)).value
-    dashed = f"dashed: {findings.baseline}"
-    caption = f"Strong dot: mean over protein families with its 95 % interval; faint dots: single datasets; {dashed}."
-    return {
-        "title": f"Mean {_title()} on split {split}",
-        "figure": figures.dot_plot(rows, _title(), reference),
-        "caption": caption,
-    }
-
-
-def _title() -> str:
-    return measures.measure(MAIN).title
-
-
-def _scatter(findings: Findings) -> dict[str, object] | None:
-    split = next((split for split in findings.splits if split in findings.pairs), None)
-    if split is None:
-        return None
-    panels = findings.pairs[split]
-    methods = [method for method in findings.methods if any(method == m for _, m in panels)]
-    names = dict.fromkeys(name for name, _ in panels)
-    cells = tables.grid(tables.choose(findings.scores, split, MAIN))
-    rows = [
-        {"dataset": name, "panels": [_panel(findings, name, method, panels, cells) for method in methods]}
-        for name in names
-    ]
-    return {"methods": methods, "rows": rows, "caption": _scatter_caption(findings, split, panels.values())}
-
-
-def _panel(
-    findings: Findings,
-    name: str,
-    method: str,
-    panels: Mapping[tuple[str, str], figures.Pairs],
-    cells: Mapping[tuple[str, str], Interval],
-) -> str:
-    if (name, method) not in panels:
-        return ""
-    value = decimal(cells[method, name].value, 2) if (method, name) in cells else ""
-    label = f"{method} on {name}: measured against predicted fitness, {_title()} {value}"
-    place, same = findings.methods.index(method), method not in findings.unscaled
-    return figures.scatter(panels[name, method], place, value, label, same_scale=same)
-
-
-def _scatter_caption(findings: Findings, split: str, panels: Any) -> str:
-    most = max(pairs.total for pairs in panels)
-    sample = f" At most {SHOWN} variants per panel are drawn, a seeded sample." if most > SHOWN else ""
-    own = [method for method in findings.methods if method in findings.unscaled]
-    scale = f" {', '.join(own)} predicts on a scale of its own: no 1:1 line there." if own else ""
-    return (
-        f"Split {split}, out of fold: measured (up) against predicted (right). Dashed: 1:1. The number is the "
-        f"{_title()} over all variants. Ringed: the farthest off in rank; hover for their names.{sample}{scale}"
-    )
-
-
-def _calibrations(findings: Findings) -> list[dict[str, object]]:
-    """A panel per method that states its uncertainty, on the first split."""
-    scores, split = findings.scores.dropna(subset=["value"]), next(iter(findings.splits), "")
-    chosen = scores[(scores["split"] == split) & scores["metric"].isin(NOMINAL)]
-    found: list[dict[str, object]] = []
-    for place, method in enumerate(findings.methods):
-        part = chosen[chosen["method"] == method]
-        lines = {
-            str(name): {
-                NOMINAL[metric]: float(value) for metric, value in zip(rows["metric"], rows["value"], strict=True)
-            }
-            for name, rows in part.groupby("dataset", sort=False)
-        }
-        if lines:
-            mean = {NOMINAL[str(metric)]: float(values.mean()) for metric, values in part.groupby("metric")["value"]}
-            found.append({"title": method, "figure": figures.calibration(lines, mean, place, f"{method}, coverage")})
-    return found
 
 
 def _dataset(record: Record) -> dict[str, object]:

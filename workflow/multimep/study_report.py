@@ -10,8 +10,20 @@ from pathlib import Path
 
 import yaml
 
-from multimep import accounting, charges, embeddings, findings, layout, leaks, null_gate, questions, report, settings
-from multimep.findings import Provenance
+from multimep import (
+    accounting,
+    charges,
+    embeddings,
+    findings,
+    layout,
+    leaks,
+    null_gate,
+    questions,
+    report,
+    settings,
+    twin,
+)
+from multimep.findings import Provenance, ReportError
 from multimep.settings import Study
 
 STATIONS = tuple(name for name in accounting.STATIONS if name != "report")  # its time is not known before it is written
@@ -19,7 +31,7 @@ SHOWN_VERSIONS = ("multimep", "torch", "fair-esm", "numpy", "pandas", "scipy", "
 
 
 def write_report(study: Study, configuration: str, results: Path, benchmarks: Path, output: Path) -> None:
-    """Write the HTML report of the study whose results stand under `results`; raises where one is missing."""
+    """Write a study's HTML report and, beside it, its twin as JSON; raises where one of its `results` is missing."""
     predictions = {
         (dataset, split, method): results / layout.prediction(split, method, dataset)
         for dataset in study.datasets
@@ -47,7 +59,16 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
         leaks=leaks.read(results / "leaks.json"),
         charged=tuple(charges.sentences(charges.ask([Path.cwd(), results.resolve().parent]), study.cluster)),
     )
+    twin.write(told, twin_path(output))
     report.write(told, output)
+
+
+def twin_path(page: Path) -> Path:
+    """Where the machine-readable twin of a page stands: beside it; raises ReportError where that is the page itself."""
+    beside = page.with_suffix(".json")
+    if beside == page:
+        raise ReportError(f"{page}: that name is the one of the data beside the page; end the page in .html")
+    return beside
 
 
 def entries(study: Study) -> dict[str, tuple[str, Mapping[str, object]]]:

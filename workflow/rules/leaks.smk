@@ -5,7 +5,12 @@ rule leaks:
         records=expand("<results>/datasets/{dataset}.json", dataset=DATASETS),
         splits=[f"<results>/{path}" for path in layout.splits(config, DATASETS)],
     output:
-        "<results>/leaks.json",
+        report(
+            "<results>/leaks.json",
+            caption="../report/leaks.rst",
+            category="Findings",
+            labels={"what": "leaks"},
+        ),
     log:
         "<logs>/leaks.log",
     benchmark:

@@ -10,7 +10,12 @@ rule evaluate:
             dataset=wildcards.dataset,
         ),
     output:
-        "<results>/metrics/{dataset}.csv",
+        report(
+            "<results>/metrics/{dataset}.csv",
+            caption="../report/metrics.rst",
+            category="Metrics",
+            labels={"dataset": "{dataset}"},
+        ),
     log:
         "<logs>/evaluate/{dataset}.log",
     benchmark:

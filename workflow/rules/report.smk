@@ -1,5 +1,5 @@
 rule report:
-    """Put tables, figures, verdicts and provenance into one page that needs no network."""
+    """Put verdicts, tables, figures and provenance into one page that needs no network, and as data beside it."""
     input:
         metrics=expand("<results>/metrics/{dataset}.csv", dataset=DATASETS),
         predictions=predictions(*DATASETS),
@@ -7,7 +7,18 @@ rule report:
         leaks="<results>/leaks.json",
         records=expand("<results>/datasets/{dataset}.json", dataset=DATASETS),
     output:
-        "<results>/report.html",
+        page=report(
+            "<results>/report.html",
+            caption="../report/page.rst",
+            category="Findings",
+            labels={"what": "page"},
+        ),
+        data=report(
+            "<results>/report.json",
+            caption="../report/data.rst",
+            category="Findings",
+            labels={"what": "data"},
+        ),
     log:
         "<logs>/report.log",
     benchmark:
@@ -22,4 +33,4 @@ rule report:
         version=VERSION,
     shell:
         "multimep report --config {params.config:q} --results {params.results:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " --output {output.page:q} > {log:q} 2>&1"
