@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from multimep import (
+    bench_commands,
     catalogue_commands,
     cluster_commands,
     dataset_commands,
@@ -120,6 +121,7 @@ def fit(
     from multimep import __version__, chosen_model, interruption
     from multimep import dataset as datasets
     from multimep import settings as studies
+    from multimep.downloads import checksum
     from multimep.methods import predictor_file
 
     paths.check([table], [output])
@@ -129,7 +131,11 @@ def fit(
     with interruption.watch(checkpoints, chosen_model.identity(language_model)):
         predictor = studies.method(method, values, "--settings").fit([data], embedder, seed)
         proteins = {data.name: data.wild_type}
-        header = predictor_file.Header(method, dict(values), language_model, embedder.used, proteins, __version__)
+        header = predictor_file.Header(
+            method, dict(values), language_model, embedder.used, proteins, __version__,
+            {data.name: dict(zip(data.variants.mutants, data.fitness.tolist(), strict=True))},
+            [] if data.higher_is_better else [data.name], {data.name: checksum(table)},
+        )  # fmt: skip
         predictor_file.save(predictor, header, output)
     typer.echo(f"{output}: {method} fitted on {len(data)} variants of {data.name}")
 
@@ -249,6 +255,7 @@ for command in (
     *dataset_commands.COMMANDS,
     *language_model_commands.COMMANDS,
     *cluster_commands.COMMANDS,
+    *bench_commands.COMMANDS,
     *catalogue_commands.COMMANDS,
 ):
     app.command()(command)

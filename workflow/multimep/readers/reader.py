@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from multimep.mutations import MutationError, check_residues
 from multimep.readers.faults import CellError, Fault, SourceError, refusal
@@ -224,6 +225,11 @@ def sequence(inputs: Inputs) -> str:
     if not letters:
         raise inputs.refuse(name, "no sequence")
     return letters
+
+
+def read_sequence(path: Path) -> str:
+    """The letters of a file with one FASTA record or plain text, as capitals; raises SourceError for another file."""
+    return sequence(Inputs(path.name, {"wild_type": Text(str(path), path.read_bytes())}))
 
 
 def protein(inputs: Inputs, letters: str) -> str:
