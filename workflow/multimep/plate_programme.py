@@ -26,8 +26,9 @@ DEMANDS = 128
 """Candidates that the chosen are to represent, spread over all of them; all where there are no more."""
 SCALE = 1e5
 """Times the objective as the solver sees it, for it prints its bound with three decimals."""
-LEAST = 1e-6
-"""Value of the lowest candidate, so that wells are rather filled than left empty."""
+LEAST = 0.1
+"""Value of the lowest candidate, that of the best being 1, so that wells are rather filled than left empty. A full
+plate is the same whatever it is; where money is short it weighs many mutants against good ones."""
 
 
 @dataclass(frozen=True)

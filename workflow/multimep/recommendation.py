@@ -1,6 +1,6 @@
 """The next plate from a fitted predictor: candidates generated and scored, a shortlist, a plate under its rules."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -131,15 +131,18 @@ class Recommendation:
         return self.seen == self.size
 
 
+Score = Callable[[Variants], Float[np.ndarray, "n"]]
+
+
 def recommend(bench: Bench, wishes: Wishes, listed: Variants | None, seed: int) -> Recommendation:
     """The plate for these wishes among generated candidates, or those listed; never a measured variant.
 
     Everything random follows from the seed: the search, the draws, and the wells.
     """
     rules = wishes.rules
-    kept = Shortlist(wishes.shortlist, len(bench.wild_type), rules)
-    score = partial(_score, bench, wishes, kept)
-    size = _from_list(bench, rules, listed, score) if listed else _from_space(bench, wishes, score, seed)
+    source = listed if listed is not None else _space(bench, wishes)
+    kept = Shortlist(wishes.shortlist, _sites(source), rules)
+    size = _scored(bench, wishes, source, partial(_score, bench, wishes, kept), seed)
     if not kept.seen:
         raise PlateError("every candidate is measured already or forbidden; allow more sites, residues or mutations")
     scored = _drawn(bench, wishes, kept.best(), seed) if wishes.acquisition == "thompson" else kept.best()
@@ -154,26 +157,30 @@ def recommend(bench: Bench, wishes: Wishes, listed: Variants | None, seed: int) 
     return Recommendation(choice, scored, wells, tuple(map(int, nearest)), remarks, size, kept.seen)
 
 
-def _from_list(bench: Bench, rules: Rules, listed: Variants, score: "partial[Float[np.ndarray, 'n']]") -> int:
-    pairs = zip(listed.mutants, listed.genotypes, strict=True)
-    names = [name for name, one in pairs if one and name not in bench.measured and rules.allows(one)]
-    for start in range(0, len(names), BLOCK):
-        score(listed.select(names[start : start + BLOCK]))
-    return len(names)
+def _sites(source: Space | Variants) -> Sequence[int]:
+    """Where candidates may be mutated."""
+    if isinstance(source, Space):
+        return tuple(source.choices)
+    return sorted({one.position for genotype in source.genotypes for one in genotype})
 
 
-def _from_space(bench: Bench, wishes: Wishes, score: "partial[Float[np.ndarray, 'n']]", seed: int) -> int:
-    room_for = _space(bench, wishes)
-    if room_for.size > wishes.exhaustive:
+def _scored(bench: Bench, wishes: Wishes, source: Space | Variants, score: Score, seed: int) -> int:
+    """Have candidates scored, all of them or those that the search meets; how many there are."""
+    if isinstance(source, Variants):
+        pairs = zip(source.mutants, source.genotypes, strict=True)
+        names = [name for name, one in pairs if one and name not in bench.measured and wishes.rules.allows(one)]
+        runs = (names[start : start + BLOCK] for start in range(0, len(names), BLOCK))
+        return sum(len(score(source.select(run))) for run in runs)
+    if source.size <= wishes.exhaustive:
+        new = (name for name in source if name not in bench.measured)
+        return sum(len(score(block)) for block in blocks(bench.dataset, bench.wild_type, new, BLOCK))
 
-        def of_names(names: tuple[str, ...]) -> Float[np.ndarray, "n"]:
-            return score(Variants(bench.dataset, bench.wild_type, names))
+    def of_names(names: tuple[str, ...]) -> Float[np.ndarray, "n"]:
+        return score(Variants(bench.dataset, bench.wild_type, names))
 
-        for _ in search(room_for, of_names, bench.measured.keys(), wishes.search, seed):
-            pass
-        return room_for.size
-    new = (name for name in room_for if name not in bench.measured)
-    return sum(len(score(block)) for block in blocks(bench.dataset, bench.wild_type, new, BLOCK))
+    for _ in search(source, of_names, bench.measured.keys(), wishes.search, seed):
+        pass
+    return source.size
 
 
 def _space(bench: Bench, wishes: Wishes) -> Space:

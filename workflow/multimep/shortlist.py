@@ -2,12 +2,14 @@
 
 The integer programme sees some thousands of candidates. The best by acquisition alone may all mutate one site; a cap
 on sites or a required mutation could then not be met although other candidates would do. So beside the best of all the
-best few that mutate each site are kept, as many as a plate holds that carry each required mutation, and, where sites are
-capped, as many that leave each site alone.
+best few that mutate each site are kept, as many as a plate holds that carry each required mutation, and, where rules
+want variety (caps, distance, diversity), as many that leave each site alone and some of each combination of sites,
+which share a bounded number of places by their checksum.
 """
 
 import heapq
-from collections.abc import Iterator
+import zlib
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +32,10 @@ class Scored:
     values: Float[np.ndarray, "n"]
 
 
+FELLOWS = 4
+"""Variants kept of the combinations of sites that share a place."""
+
+
 class _Last(str):
     """A text that sorts backwards: of equal values the name that comes first is the better one."""
 
@@ -42,11 +48,17 @@ class _Last(str):
 class Shortlist:
     """Keeps the best of what is added, whatever the order in which it comes."""
 
-    def __init__(self, size: int, sites: int, rules: Rules) -> None:
+    def __init__(self, size: int, sites: Collection[int], rules: Rules) -> None:
         """Room for `size` variants: half of it for the best, half shared by the sites; and what the rules may need."""
-        self.seen, self._rules = 0, rules
-        self._rooms = {"best": max(1, size // 2), "site": max(1, size // 2 // max(sites, 1)), "rule": rules.most}
-        self._capped = rules.site_cap is not None or bool(rules.site_caps)
+        self.seen, self._rules, self._sites = 0, rules, tuple(map(str, sites))
+        self._buckets = max(1, size // (2 * FELLOWS))
+        self._rooms = {
+            "fellows": FELLOWS,
+            "best": max(1, size // 2),
+            "site": max(1, size // 2 // max(len(sites), 1)),
+            "rule": rules.most,
+        }
+        self._varied = rules.site_cap is not None or bool(rules.site_caps) or rules.distance > 1 or rules.diversity > 0
         self._rows: dict[str, tuple[float, float, float, float]] = {}
         self._best: dict[tuple[str, str], list[tuple[float, _Last]]] = {}
 
@@ -74,16 +86,16 @@ class Shortlist:
         everyone = np.ones(len(mutants), dtype=bool)
         yield ("best", ""), everyone
         parts = [mutant.split(":") for mutant in mutants]
-        by_site: dict[str, list[int]] = {}
-        for row, texts in enumerate(parts):
-            for text in texts:
-                by_site.setdefault(text[1:-1], []).append(row)
-        for site, rows in by_site.items():
-            members = np.zeros(len(mutants), dtype=bool)
-            members[rows] = True
+        at = [{text[1:-1] for text in texts} for texts in parts]
+        for site in self._sites:
+            members = np.array([site in one for one in at])
             yield ("site", site), members
-            if self._capped:
+            if self._varied:
                 yield ("rule", f"without {site}"), ~members
+        if self._varied:
+            places = np.array([zlib.crc32(":".join(sorted(one)).encode()) % self._buckets for one in at])
+            for place in np.unique(places):
+                yield ("fellows", str(place)), places == place
         for mutation in self._rules.required:
             yield ("rule", mutation), np.array([mutation in texts for texts in parts])
 
