@@ -1,5 +1,6 @@
 """Variants that nobody has measured yet: all combinations of chosen residues at chosen sites, or those in a file."""
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import numpy as np
 
 from multimep.mutations import AMINO_ACIDS, Genotype, MutationError, apply, format_genotype, parse
 from multimep.readers.faults import CellError, Fault, SourceError
-from multimep.readers.reader import Inputs, Row, Text, header_of, number, table
+from multimep.readers.reader import Inputs, Row, Text, header_of, number, rows, table
 from multimep.variants import COVARIATE_PREFIX, Variants
 
 MUTANT = "mutant"
@@ -137,6 +138,35 @@ def read_variants(dataset: str, wild_type: str, path: Path) -> Variants:
     cells = np.array(list(found.values()), dtype=np.float64).reshape(len(found), len(columns))
     covariates = {name.removeprefix(COVARIATE_PREFIX): cells[:, i] for i, name in enumerate(columns)}
     return Variants(dataset, wild_type, tuple(found), covariates)
+
+
+def read_blocks(dataset: str, wild_type: str, path: Path, size: int) -> Iterator[Variants]:
+    """As `read_variants`, in runs of at most `size`: the whole file is looked at before the first run is given.
+
+    Memory holds the file's text and a checksum of each genotype, or all of it where there are covariates.
+    """
+    inputs, file = Inputs(dataset, {}), Text(str(path), path.read_bytes())
+    if any(name.startswith(COVARIATE_PREFIX) for name in header_of(inputs, file)):
+        whole = read_variants(dataset, wild_type, path)
+        return (whole.select(whole.mutants[at : at + size]) for at in range(0, len(whole), size))
+    faults = []
+    for row in rows(inputs, file, [MUTANT]):
+        try:
+            _name(row, wild_type)
+        except (MutationError, CellError) as error:
+            faults.append(Fault(str(path), row.line, ", ".join(row.cells.values()), str(error)))
+    if faults:
+        raise SourceError(dataset, faults)
+    return blocks(dataset, wild_type, _distinct(_name(row, wild_type) for row in rows(inputs, file, [MUTANT])), size)
+
+
+def _distinct(names: Iterable[str]) -> Iterator[str]:
+    seen: set[bytes] = set()
+    for name in names:
+        mark = hashlib.blake2b(name.encode(), digest_size=12).digest()
+        if mark not in seen:
+            seen.add(mark)
+            yield name
 
 
 def _require_same(name: str, above: list[float], here: list[float]) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multimep import plate_map
+from multimep import __version__, plate_map
+from multimep.downloads import checksum
 from multimep.oligos import Ordering, oligos
 from multimep.plate_rules import PlateError
 from multimep.recommendation import Recommendation, Wishes, order, picked
@@ -62,6 +63,12 @@ def sentence(found: Recommendation, folder: Path) -> str:
         f"{folder}: {len(choice.chosen)} mutants in {len(found.wells)} wells from {found.size} candidates ({how}), "
         f"gap {choice.gap:.2%} in {choice.seconds:.1f} s, price {choice.price:g}, {far} far from all measured variants"
     )
+
+
+def facts(predictor: Path, method: str, dataset: str, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What decided the plate, for `about`."""
+    own = {"method": method, "dataset": dataset, "seed": seed, "settings": dict(settings)}
+    return {"multimep": __version__, "predictor": checksum(predictor), **own}
 
 
 def _picks(found: Recommendation) -> str:

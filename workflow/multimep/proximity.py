@@ -16,6 +16,8 @@ from multimep.mutations import Genotype, Mutation, parse
 
 QUANTILE = 0.95
 """Of the training variants' own distances to their nearest: what is beyond it is far."""
+PAIRS = 4_000_000
+"""Distances that are held at once."""
 NEAR, DISTANT, SITE, BOTH = "", "distance", "site", "distance and site"
 """Words for a candidate: near; more substitutions from all training variants than these from one another; mutated where
 no training variant is; both."""
@@ -46,19 +48,29 @@ class Training:
         """Substitutions within which QUANTILE of the training variants have their nearest other one; 0 for one row."""
         if len(self.mutants) < 2:
             return 0.0
-        table = distances(self.genotypes, self.genotypes)
-        np.fill_diagonal(table, np.iinfo(table.dtype).max)
-        return float(np.quantile(table.min(axis=1), QUANTILE, method="inverted_cdf"))
+        nearest = _nearest(self.genotypes, self.genotypes, itself=True)
+        return float(np.quantile(nearest, QUANTILE, method="inverted_cdf"))
 
     def nearest(self, genotypes: Sequence[Genotype]) -> Int[np.ndarray, "n"]:
         """Substitutions between each genotype and the nearest training variant."""
-        return np.asarray(distances(genotypes, self.genotypes).min(axis=1))
+        return _nearest(genotypes, self.genotypes)
 
     def remarks(self, genotypes: Sequence[Genotype], nearest: Int[np.ndarray, "n"]) -> tuple[str, ...]:
         """NEAR, DISTANT, SITE or BOTH for each genotype."""
         new = [any(one.position not in self.sites for one in genotype) for genotype in genotypes]
         words = {(False, False): NEAR, (True, False): DISTANT, (False, True): SITE, (True, True): BOTH}
         return tuple(words[bool(d > self.reach), site] for d, site in zip(nearest, new, strict=True))
+
+
+def _nearest(left: Sequence[Genotype], right: Sequence[Genotype], itself: bool = False) -> Int[np.ndarray, "n"]:
+    """Distance of each on the left to the nearest on the right, which is not itself where both are the same list."""
+    step, found = max(1, PAIRS // max(len(right), 1)), [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(left), step):
+        table = distances(left[start : start + step], right)
+        if itself:
+            table[np.arange(len(table)), start + np.arange(len(table))] = np.iinfo(table.dtype).max
+        found.append(table.min(axis=1))
+    return np.concatenate(found)
 
 
 def distances(left: Sequence[Genotype], right: Sequence[Genotype]) -> Int[np.ndarray, "n p"]:
