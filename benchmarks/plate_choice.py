@@ -16,7 +16,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from multimep.candidates import space
 from multimep.mutations import AMINO_ACIDS, parse
 from multimep.oligos import parts
 from multimep.plate_choice import choose
@@ -32,8 +31,8 @@ def candidates(number: int, depth: int, seed: int) -> list[Candidate]:
     chosen: dict[str, float] = {}
     while len(chosen) < number:
         sites = np.sort(draw.choice(np.arange(1, 31), depth, replace=False))
-        made = space("random", wild_type, map(int, sites), depth, depth)
-        name = next(one for place, one in enumerate(made) if place == int(draw.integers(min(made.size, 300))))
+        letters = [draw.choice(list(AMINO_ACIDS.replace(wild_type[site - 1], ""))) for site in sites]
+        name = ":".join(f"{wild_type[site - 1]}{site}{new}" for site, new in zip(sites, letters, strict=True))
         effect = sum(effects.setdefault(one, float(draw.normal())) for one in name.split(":"))
         chosen[name] = effect + 0.3 * float(draw.normal())
     return [Candidate(name, value, parts(parse(name), 15)) for name, value in chosen.items()]

@@ -127,6 +127,15 @@ def test_the_plate_is_the_best_of_all_subsets_that_obey_the_rules(case, seed):
     assert found.price == pytest.approx(cost(found.chosen, rules))
 
 
+def test_a_solver_that_is_cut_short_or_may_stop_early_states_a_bound_that_holds():
+    pool, rules = candidates(18, 3), Rules(**(SIX | RULES["diversity within a budget"]))
+    best = choose(pool, rules, EXACT).objective
+    for effort in (Effort(60, 0.3), Effort(60, 0.05)):
+        found = choose(pool, rules, effort)
+        assert found.objective <= best + 1e-6 <= found.bound + 2e-6
+        assert found.gap <= effort.gap / (1 - effort.gap) + 1e-6
+
+
 def test_eighteen_candidates_with_every_rule_are_proven_too():
     rules = Rules(**(SIX | RULES["distance and caps"] | {"oligo_price": 2.0, "budget": 14.0}))
     pool = candidates(18, 3)

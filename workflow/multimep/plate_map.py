@@ -18,7 +18,10 @@ from multimep.plate_rules import PlateError
 SHAPES = {96: (8, 12), 384: (16, 24)}
 """Wells of a plate -> rows and columns."""
 CONTROL, PICK = "control", "mutant"
+LINES = 4
+"""Lines of text that a well has room for."""
 STEP, MARGIN, HEAD = {96: 78, 384: 46}, 34, 46
+KEY = "stronger colour: higher predicted mean; ring: control"
 STYLE = """
 svg { --paper: #ffffff; --ink: #1b1f24; --rim: #8a929c; --low: 234, 241, 250; color-scheme: light dark;
   background: var(--paper); font-family: system-ui, sans-serif; }
@@ -29,6 +32,7 @@ text { fill: var(--ink); text-anchor: middle; }
 .control { fill: none; stroke: #c2570c; stroke-width: 3; }
 .title { font-size: 15px; text-anchor: start; font-weight: 600; }
 .axis { font-size: 12px; }
+.key { font-size: 12px; text-anchor: end; }
 .grid { stroke: none; }
 """
 
@@ -117,6 +121,7 @@ def _plate(wells: Sequence[Well], values: Mapping[str, float], shade: Scale, siz
     rows, columns = SHAPES[size]
     step = STEP[size]
     marks = [tag("text", title, x=MARGIN, y=18, class_="title")]
+    marks.append(tag("text", KEY, x=MARGIN + columns * step, y=18, class_="key"))
     marks += [tag("text", str(n + 1), x=MARGIN + (n + 0.5) * step, y=38, class_="axis") for n in range(columns)]
     marks += [
         tag("text", string.ascii_uppercase[n], x=MARGIN / 2, y=HEAD + (n + 0.5) * step + 4, class_="axis")
@@ -142,7 +147,7 @@ def _well(
     strength = f"{shade(values[well.mutant]):.3f}" if known else "1"
     mark = tag("circle", tag("title", told), class_=well.role, fill_opacity=strength, **circle)
     texts = well.mutant.split(":")
-    shown = texts if len(texts) <= 3 else [*texts[:2], f"+{len(texts) - 2}"]
+    shown = texts if len(texts) <= LINES else [*texts[: LINES - 1], f"+{len(texts) - LINES + 1}"]
     size = min(13.0, 1.4 * step / max(map(len, shown)), 0.7 * step / len(shown))
     start = at[1] - (len(shown) - 1) * size * 0.55 + 0.35 * size
     lines = [

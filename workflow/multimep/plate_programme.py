@@ -200,11 +200,10 @@ def solved(made: Programme, minimise: pulp.LpAffineExpression, effort: Effort) -
     if made.problem.status == pulp.LpStatusInfeasible:
         return None
     if made.problem.sol_status not in (pulp.LpSolutionOptimal, pulp.LpSolutionIntegerFeasible):
-        raise PlateError(
-            f"no plate found in {effort.seconds:g} seconds: give the solver more `seconds`, or fewer rules"
-        )
+        raise PlateError(f"no plate found in {effort.seconds:g} seconds: give `solver` more `seconds`, or relax rules")
     value = float(pulp.value(made.problem.objective))
-    # without a word on the bound, CBC has stopped within the gap that it was allowed
-    stated = re.findall(r"^Lower bound:\s+(\S+)", text, flags=re.MULTILINE)
-    bound = float(stated[-1]) if stated else value - effort.gap * abs(value)
+    # bounds: what CBC proved, the relaxation without integers, and, where it was not cut short, the gap it may leave
+    stated = re.findall(r"^(?:Lower bound:|Continuous objective value is)\s+(\S+)", text, flags=re.MULTILINE)
+    whole = made.problem.sol_status == pulp.LpSolutionOptimal
+    bound = max([*map(float, stated), value - effort.gap * abs(value) if whole else -np.inf])
     return value / SCALE, min(value, bound) / SCALE
