@@ -121,6 +121,7 @@ ORDER = (
     "new_predictions",
     "search",
     "acquisition",
+    "campaign",
     "codons",
     "oligos",
     "plate_rules",

@@ -1,4 +1,4 @@
-"""The door's commands for the person at the bench: init, check, predict, recommend."""
+"""The door's commands for the person at the bench: init, check, predict, recommend, campaign."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from multimep import paths
-from multimep.options import Cache, Mirror, Output, Seed
+from multimep.options import Cache, Language, Mirror, Output, Seed, Settings, Table
 
 Own = Annotated[Path, typer.Argument(help="Your table: CSV (comma, semicolon, tab) or Excel workbook (first sheet).")]
 WildType = Annotated[str, typer.Option(help="The sequence of the wild type, or a FASTA file.")]
@@ -160,5 +160,34 @@ def recommend(
     typer.echo(plate_files.sentence(found, output))
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (init, check, predict, recommend)
+def campaign(
+    table: Table,
+    output: Output,
+    settings: Settings = "{}",
+    language_model: Language = "mini",
+    seed: Seed = 0,
+    mirror: Mirror = "",
+    cache: Cache = Path("results/cache"),
+) -> None:
+    """Replay a measured landscape round by round: how soon would each policy have found the best variants?"""
+    from multimep import campaign as campaigns
+    from multimep import chosen_model, typed_values
+    from multimep import dataset as datasets
+    from multimep import settings as studies
+
+    paths.check([table], [output])
+    plan = typed_values.build(campaigns.Campaign, studies.parse(settings, "--settings"), "--settings")
+    methods = {
+        name: studies.method(one.method, one.settings, f"--settings.policies.{name}")
+        for name, one in plan.policies.items()
+        if one.method
+    }
+    embedder = chosen_model.embedder(language_model, [], mirror, cache)
+    found = campaigns.replay(datasets.read(table), plan, methods, embedder, seed)
+    campaigns.write(found, output)
+    typer.echo(campaigns.summary(found).to_string(index=False, float_format="{:.3f}".format))
+    typer.echo(f"{output}: {len(plan.policies)} policies, {plan.seeds} seeds, {plan.rounds} rounds after the first")
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (init, check, predict, recommend, campaign)
 """In the order in which --help lists them."""
