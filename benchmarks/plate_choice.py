@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=2, help="mutations of each")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--gap", type=float, default=0.01)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--cases", nargs="*")
     arguments = parser.parse_args()
@@ -70,7 +71,7 @@ def main() -> None:
                 continue
             begin = time.perf_counter()
             try:
-                found = choose(pool, rules, Effort(arguments.seconds, arguments.gap))
+                found = choose(pool, rules, Effort(arguments.seconds, arguments.gap, arguments.threads))
             except PlateError as error:
                 print(f"| {name} | {seed} | {time.perf_counter() - begin:.1f} | {error} | | |", flush=True)
                 continue

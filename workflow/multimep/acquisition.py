@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import LinAlgError, cholesky
-from scipy.stats import norm
+from scipy.special import ndtr
 
 Name = Literal["mean", "ucb", "expected_improvement", "thompson"]
 JITTERS = (1e-10, 1e-8, 1e-6, 1e-4)
@@ -52,7 +52,7 @@ def expected_improvement(means: Values, stds: Values, wanted: Wanted) -> Values:
     """E max(f - best, 0), f ~ N(m, s^2) (Jones, Schonlau & Welch 1998, doi:10.1023/A:1008306431147)."""
     # s (u Phi(u) + phi(u)),  u = (m - best) / s
     u = (means - wanted.best) / stds
-    return np.asarray(stds * (u * norm.cdf(u) + norm.pdf(u)))
+    return np.asarray(stds * (u * ndtr(u) + np.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)))
 
 
 POINTWISE: Mapping[str, Callable[[Values, Values, Wanted], Values]] = {

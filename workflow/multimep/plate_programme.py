@@ -38,15 +38,18 @@ class Effort:
     Attributes:
         seconds: after which the best plate found so far is taken; 60.
         gap: relative distance from the proven bound at which it may stop; 0.001.
+        threads: of the solver; 1, for more are faster but need not give the same plate twice.
     """
 
     seconds: float = 60.0
     gap: float = 0.001
+    threads: int = 1
 
     def __post_init__(self) -> None:
         """Refuse no time and a negative gap."""
-        if not 0 < self.seconds < float("inf") or not 0 <= self.gap < 1:
-            raise PlateError(f"solver: {self.seconds} seconds and a gap of {self.gap}; give more than 0, and 0 to 1")
+        if not 0 < self.seconds < float("inf") or not 0 <= self.gap < 1 or self.threads < 1:
+            told = f"{self.seconds} seconds, a gap of {self.gap}, {self.threads} threads"
+            raise PlateError(f"solver: {told}; give it time, a gap from 0 to below 1, and at least one thread")
 
 
 @dataclass
@@ -115,9 +118,10 @@ def _cap_sites(made: Programme, candidates: Sequence[Candidate], rules: Rules) -
 
 
 def _price(made: Programme, candidates: Sequence[Candidate], rules: Rules) -> pulp.LpAffineExpression:
+    # y_o would be whole by itself, but branching on an oligo decides many mutants at once
     # sum_o p y_o + (mutant + wells of it) sum_i x_i + wells of controls;  x_i <= y_o for every oligo o of mutant i
     names = sorted({oligo for one in candidates for oligo in one.oligos}) if rules.oligo_price else []
-    bought = {name: pulp.LpVariable(f"y_{o}", 0, 1) for o, name in enumerate(names)}
+    bought = {name: pulp.LpVariable(f"y_{o}", cat=pulp.LpBinary) for o, name in enumerate(names)}
     for x, one in zip(made.x, candidates, strict=True):
         for oligo in one.oligos if names else ():
             made.problem += x <= bought[oligo]
@@ -194,7 +198,9 @@ def solved(made: Programme, minimise: pulp.LpAffineExpression, effort: Effort) -
     made.problem.setObjective(SCALE * minimise)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "cbc.log"
-        solver = pulp.PULP_CBC_CMD(msg=False, threads=1, timeLimit=effort.seconds, gapRel=effort.gap, logPath=str(log))
+        solver = pulp.PULP_CBC_CMD(
+            msg=False, threads=effort.threads, timeLimit=effort.seconds, gapRel=effort.gap, logPath=str(log)
+        )
         made.problem.solve(solver)
         text = log.read_text(encoding="utf-8", errors="replace")
     if made.problem.status == pulp.LpStatusInfeasible:
