@@ -1,6 +1,7 @@
 """The route of the person at the bench: check, fit, recommend; and what goes wrong on it."""
 
 import csv
+import hashlib
 import io
 import itertools
 import json
@@ -12,11 +13,14 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from multimep import dataset, new_predictions, predictions, sources, typed_values
 from multimep.candidates import blocks, read_blocks, read_variants, space
 from multimep.codons import HOSTS, RESIDUE, CodonError, best, reverse_complement, start_of, translated
 from multimep.inspection import dataset_of
+from multimep.methods.predictor_file import read_header
 from multimep.mutations import AMINO_ACIDS, apply, parse
 from multimep.oligos import Ordering, oligo, parts
 from multimep.plate_map import SHAPES, layout, picture
@@ -140,6 +144,19 @@ def test_three_commands_lead_from_a_csv_to_an_order_sheet_that_obeys_every_rule(
     about = json.loads((plate / "about.json").read_text())
     assert about["gap"] <= 0.011
     assert about["seed"] == 0
+
+
+def test_the_predictor_knows_what_taught_it_and_an_older_file_is_refused_for_a_plate(walked, run, monkeypatch):
+    header, table = read_header(walked / "scan.safetensors"), pd.read_csv(walked / "scan.csv")
+    assert header.taught["scan"] == dict(zip(table["Variant"], table["kcat"], strict=True))
+    assert header.data["scan"] == hashlib.sha256((walked / "scan.csv").read_bytes()).hexdigest()
+    monkeypatch.chdir(walked)
+    with safe_open("scan.safetensors", framework="numpy") as file:
+        arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    old = {key: value for key, value in json.loads(metadata["header"]).items() if key not in ("taught", "data")}
+    save_file(arrays, "old.safetensors", {**metadata, "header": json.dumps(old)})
+    assert run("predict old.safetensors --output old.csv").status == 0
+    assert_refused(run("recommend old.safetensors --output out"), ["does not name the variants that taught it"])
 
 
 def test_every_oligo_makes_its_mutants_and_nothing_else(walked):

@@ -19,9 +19,12 @@ def door() -> None:
     raise AssertionError("the language model was loaded without need")
 
 
-def run(data: Dataset, plan: Campaign, seed: int = 0) -> pd.DataFrame:
+DOOR = Embedder(door)  # type: ignore[arg-type]
+
+
+def run(data: Dataset, plan: Campaign, seed: int = 0, embedder: Embedder = DOOR) -> pd.DataFrame:
     methods = {name: METHODS[one.method](**one.settings) for name, one in plan.policies.items() if one.method}
-    return replay(data, plan, methods, Embedder(door), seed)  # type: ignore[arg-type]
+    return replay(data, plan, methods, embedder, seed)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +33,8 @@ def landscape() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def found(landscape: Dataset) -> pd.DataFrame:
-    return run(landscape, Campaign(**SMALL))
+def found(landscape: Dataset, embedder: Embedder) -> pd.DataFrame:
+    return run(landscape, Campaign(**SMALL), embedder=embedder)
 
 
 def test_what_is_told_of_a_round_is_counted_by_hand():
@@ -59,7 +62,7 @@ def test_every_policy_starts_from_the_same_batch_and_measures_as_many(found):
 def test_models_find_an_additive_landscape_s_best_sooner_than_chance(found):
     area = summary(found).set_index("policy")["regret_area"]
     hits = summary(found).set_index("policy")["top_10"]
-    for name in set(standard()) - {"random"}:
+    for name in set(standard()) - {"random", "zero_shot"}:  # the language model of the tests has random weights
         assert area[name] <= area["random"], name
         assert hits[name] > hits["random"] + 0.2, name
 

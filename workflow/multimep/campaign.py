@@ -59,7 +59,11 @@ class Policy:
 def standard() -> dict[str, Policy]:
     """The controls, and a Gaussian process with each acquisition."""
     asked: tuple[Name, ...] = ("mean", "ucb", "expected_improvement", "thompson")
-    controls = {"random": Policy(acquisition="random"), "additive_greedy": Policy("additive", acquisition="mean")}
+    controls = {
+        "random": Policy(acquisition="random"),
+        "zero_shot": Policy("zero_shot", acquisition="mean"),
+        "additive_greedy": Policy("additive", acquisition="mean"),
+    }
     return controls | {f"site_gp_{one}": Policy("site_gp", acquisition=one) for one in asked}
 
 
@@ -68,7 +72,8 @@ class Campaign:
     """What is replayed.
 
     Attributes:
-        policies: name -> policy; random, additive greedy and `site_gp` with every acquisition if not given.
+        policies: name -> policy; random, zero-shot, additive greedy and `site_gp` with every acquisition if not
+            given.
         first: variants of the first batch.
         batch: variants of every other one.
         rounds: batches after the first.

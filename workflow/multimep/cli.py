@@ -32,7 +32,7 @@ from multimep.options import (
 
 WELCOME = """Which way of using a protein language model predicts these mutants best, and what do untested ones score?
 
-Compare methods on your own table: dataset, split, cross-predict, evaluate. Predict new mutants: dataset, fit, predict.
+Compare methods on your own table: dataset, split, cross-predict, evaluate. The next plate: check, fit, recommend.
 COMMAND --help shows every option with its default, `methods NAME` and `schemes NAME` every setting; many datasets and
 methods at once are the pipeline's work."""
 
