@@ -254,6 +254,7 @@ WRONG = {
     "another gene": ("recommend scan.safetensors --dna two.csv --output out", ["is not one of A, C, G, T"]),
     "no gene": ("recommend scan.safetensors --dna atg.txt --output out", ["in none of its three frames"]),
     "unknown host": (f"{WISH} {{host: moss}}", ["'moss'", "e_coli"]),
+    "another protein's control": (f"{WISH} {{rules: {{controls: {{Y2A: 1}}}}}}", ["Y2A: the wild type has K"]),
     "strange plate": (f"{WISH} {{plate: 100}}", ["plate", "96"]),
 }  # fmt: skip
 

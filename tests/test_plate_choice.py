@@ -112,7 +112,8 @@ RULES = {
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("case", RULES)
 def test_the_plate_is_the_best_of_all_subsets_that_obey_the_rules(case, seed):
-    pool, rules = candidates(14 if "div" in case or case == "all" else 16, seed), Rules(**(SIX | RULES[case]))
+    number = (14 if "div" in case or case == "all" else 16) - 4 * seed
+    pool, rules = candidates(number, seed), Rules(**(SIX | RULES[case]))
     carrying = {text for one in pool for text in one.mutations}
     if not set(rules.required) <= carrying or any(
         sum(text in one.mutations for one in pool) < least for text, least in rules.required.items()

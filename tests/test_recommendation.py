@@ -233,6 +233,19 @@ def test_a_list_of_candidates_is_taken_without_what_is_measured_or_forbidden(ben
     assert found.size == found.seen == 3
 
 
+def test_listed_candidates_keep_their_covariates_for_joint_draws(landscape, embedder):
+    data = landscape("first", rows=40)
+    score = np.random.default_rng(0).normal(size=len(data))
+    variants = Variants("first", WILD_TYPE, data.variants.mutants, {"score": score})
+    taught = dataclasses.replace(data, variants=variants)
+    parts = dict.fromkeys(("profile", "attention", "embedding"), False)
+    predictor = METHODS["plm_gp"](zero_shot="score", **parts).fit([taught], embedder, 0)
+    known = Bench("first", WILD_TYPE, dict.fromkeys(data.variants.mutants, 0.0), True, predictor, "plm_gp")
+    listed = Variants("first", WILD_TYPE, ("M1A", "K2C", "T3A"), {"score": np.array([1.0, 0.0, -1.0])})
+    found = recommend(known, Wishes(acquisition="thompson", rules=SMALL), listed, 0)
+    assert len(found.choice.chosen) == 3
+
+
 def test_rules_reach_the_space_before_anything_is_scored(bench):
     rules = Rules(wells=12, forbidden=("K2A",), depth=1, site_caps={4: 0})
     wishes = Wishes(candidates="combinations", sites="2,4,5", mutations=(1, 3), rules=rules)

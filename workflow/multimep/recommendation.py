@@ -13,7 +13,7 @@ from multimep.acquisition import POINTWISE, AcquisitionError, Wanted, draws, tho
 from multimep.acquisition import Name as Acquisition
 from multimep.candidates import Space, blocks, parse_sites, recombinations, space
 from multimep.methods.method import JointPredictor, Predictor
-from multimep.mutations import AMINO_ACIDS, Mutation, parse
+from multimep.mutations import AMINO_ACIDS, Mutation, check, parse
 from multimep.oligos import Ordering
 from multimep.plate_choice import Choice, choose
 from multimep.plate_programme import Effort, room
@@ -140,12 +140,14 @@ def recommend(bench: Bench, wishes: Wishes, listed: Variants | None, seed: int) 
     Everything random follows from the seed: the search, the draws, and the wells.
     """
     rules = wishes.rules
+    for control in rules.controls:
+        check(parse(control), bench.wild_type)
     source = listed if listed is not None else _space(bench, wishes)
     kept = Shortlist(wishes.shortlist, _sites(source), rules)
     size = _scored(bench, wishes, source, partial(_score, bench, wishes, kept), seed)
     if not kept.seen:
         raise PlateError("every candidate is measured already or forbidden; allow more sites, residues or mutations")
-    scored = _drawn(bench, wishes, kept.best(), seed) if wishes.acquisition == "thompson" else kept.best()
+    scored = _drawn(bench, wishes, source, kept.best(), seed) if wishes.acquisition == "thompson" else kept.best()
     found = zip(scored.predictions.mutants, scored.values.tolist(), strict=True)
     pool = [Candidate(mutant, value, oligos.parts(parse(mutant), wishes.flank)) for mutant, value in found]
     choice = choose(pool, rules, wishes.solver)
@@ -219,7 +221,7 @@ def _score(bench: Bench, wishes: Wishes, kept: Shortlist, asked: Variants) -> Fl
     return values
 
 
-def _drawn(bench: Bench, wishes: Wishes, scored: Scored, seed: int) -> Scored:
+def _drawn(bench: Bench, wishes: Wishes, source: Space | Variants, scored: Scored, seed: int) -> Scored:
     """The shortlist with the share of joint draws as values; raises AcquisitionError for a method without them."""
     if not isinstance(bench.predictor, JointPredictor):
         raise AcquisitionError(
@@ -227,7 +229,10 @@ def _drawn(bench: Bench, wishes: Wishes, scored: Scored, seed: int) -> Scored:
             f"or fit one of {JOINT_METHODS}"
         )
     found = scored.predictions
-    joint = bench.predictor.joint(Variants(bench.dataset, bench.wild_type, found.mutants))
+    if isinstance(source, Variants):  # with its covariates
+        joint = bench.predictor.joint(source.select(found.mutants))
+    else:
+        joint = bench.predictor.joint(Variants(bench.dataset, bench.wild_type, found.mutants))
     samples = draws(bench.sign * joint.mean, joint.covariance, wishes.draws, seed)
     return Scored(found, thompson(samples, room(wishes.rules)))
 
