@@ -283,6 +283,9 @@ class Counting:
         self.largest = max(self.largest, len(variants))
         return predictions.without_std(variants.mutants, variants.depths.astype(float))
 
+    def state(self):
+        raise NotImplementedError
+
 
 def test_many_variants_are_predicted_in_blocks_of_bounded_size_and_the_far_ones_are_named(tmp_path):
     asked = space("toy", GB1, range(1, 12), 2, 2)

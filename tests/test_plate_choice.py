@@ -17,7 +17,7 @@ from multimep.plate_rules import Candidate, PlateError, Rules
 from multimep.proximity import distances
 
 WILD_TYPE = "MKTAYIAK"
-EXACT = Effort(60, 0)
+EXACT = Effort(60.0, 0.0)
 SIX = {"wells": 8, "controls": {"WT": 2}}
 
 
@@ -131,7 +131,7 @@ def test_the_plate_is_the_best_of_all_subsets_that_obey_the_rules(case, seed):
 def test_a_solver_that_is_cut_short_or_may_stop_early_states_a_bound_that_holds():
     pool, rules = candidates(18, 3), Rules(**(SIX | RULES["diversity within a budget"]))
     best = choose(pool, rules, EXACT).objective
-    for effort in (Effort(60, 0.3), Effort(60, 0.05)):
+    for effort in (Effort(60.0, 0.3), Effort(60.0, 0.05)):
         found = choose(pool, rules, effort)
         assert found.objective <= best + 1e-6 <= found.bound + 2e-6
         assert found.gap <= effort.gap / (1 - effort.gap) + 1e-6

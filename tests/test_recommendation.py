@@ -12,7 +12,7 @@ from multimep.candidates import CandidateError, Space, parse_sites, recombinatio
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.gaussian_process import solved
-from multimep.methods import METHODS, JointPredictor
+from multimep.methods import METHODS, JointPredictor, State
 from multimep.mutations import AMINO_ACIDS, parse
 from multimep.plate_rules import PlateError, Rules
 from multimep.predictions import Predictions, without_std
@@ -105,7 +105,8 @@ def test_what_is_far_is_said_and_why():
 
 
 def additive_score(names: tuple[str, ...]) -> np.ndarray:
-    return np.array([sum(AMINO_ACIDS.index(one.substitute) * one.position for one in parse(name)) for name in names])
+    each = (sum(AMINO_ACIDS.index(one.substitute) * one.position for one in parse(name)) for name in names)
+    return np.fromiter(each, dtype=np.float64)
 
 
 def found_by(made: Space, barred: set[str], seed: int = 0) -> dict[str, float]:
@@ -138,8 +139,8 @@ def test_expected_improvement_is_the_mean_of_what_draws_gain():
     means, stds = np.array([0.0, 1.0, -1.0]), np.array([1.0, 0.2, 2.0])
     samples = means + stds * np.random.default_rng(0).standard_normal((400_000, 3))
     slow = np.maximum(samples - 0.8, 0).mean(axis=0)
-    np.testing.assert_allclose(expected_improvement(means, stds, Wanted(0, 0.8)), slow, atol=5e-3)
-    np.testing.assert_allclose(ucb(means, stds, Wanted(2, 0)), means + 2 * stds)
+    np.testing.assert_allclose(expected_improvement(means, stds, Wanted(0.0, 0.8)), slow, atol=5e-3)
+    np.testing.assert_allclose(ucb(means, stds, Wanted(2.0, 0.0)), means + 2 * stds)
 
 
 def test_joint_draws_have_the_mean_and_covariance_that_they_are_drawn_from():
@@ -261,7 +262,10 @@ def test_thompson_and_bounds_are_refused_where_the_method_cannot_give_them(bench
         def predict(self, variants: Variants) -> Predictions:
             return without_std(variants.mutants, np.zeros(len(variants)))
 
-    unsure = dataclasses.replace(bench, predictor=Unsure(), method="zero_shot")  # type: ignore[arg-type]
+        def state(self) -> State:
+            raise NotImplementedError
+
+    unsure = dataclasses.replace(bench, predictor=Unsure(), method="zero_shot")
     with pytest.raises(AcquisitionError, match="zero_shot gives no standard deviation, which ucb needs"):
         recommend(unsure, Wishes(rules=SMALL), None, 0)
     with pytest.raises(PlateError, match="measured already or forbidden"):

@@ -168,7 +168,7 @@ def _worth(
     return shares
 
 
-def told(data: Dataset, measured: Int[np.ndarray, "m"]) -> tuple[float, ...]:
+def told(data: Dataset, measured: Int[np.ndarray, "m"]) -> tuple[int | float, ...]:
     """Number measured, best, regret, and hits among the top 1 % and 10 %."""
     sign = 1 if data.higher_is_better else -1
     y = sign * data.fitness

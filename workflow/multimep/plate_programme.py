@@ -68,11 +68,11 @@ class Programme:
     relaxed: Set[str]
     slack: dict[str, pulp.LpVariable] = field(default_factory=dict)
 
-    def at_most(self, name: str, left: pulp.LpAffineExpression, limit: float) -> None:
+    def at_most(self, name: str, left: pulp.LpAffineExpression, limit: int | float) -> None:
         """Rule `name`: left <= limit, plus the slack of the rule where it may be broken."""
         self.problem += left - self._slack(name) <= limit
 
-    def at_least(self, name: str, left: pulp.LpAffineExpression, limit: float) -> None:
+    def at_least(self, name: str, left: pulp.LpAffineExpression, limit: int | float) -> None:
         """Rule `name`: left >= limit, less the slack of the rule where it may be broken."""
         self.problem += left + self._slack(name) >= limit
 
