@@ -28,6 +28,7 @@ include: "workflow/rules/shards.smk"
 include: "workflow/rules/metrics.smk"
 include: "workflow/rules/leaks.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/campaigns.smk"
 
 
 rule all:

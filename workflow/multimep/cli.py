@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from multimep import (
+    bench_commands,
     catalogue_commands,
     cluster_commands,
     dataset_commands,
@@ -32,7 +33,7 @@ from multimep.options import (
 
 WELCOME = """Which way of using a protein language model predicts these mutants best, and what do untested ones score?
 
-Compare methods on your own table: dataset, split, cross-predict, evaluate. Predict new mutants: dataset, fit, predict.
+Compare methods on your own table: dataset, split, cross-predict, evaluate. The next plate: check, fit, recommend.
 COMMAND --help shows every option with its default, `methods NAME` and `schemes NAME` every setting; many datasets and
 methods at once are the pipeline's work."""
 
@@ -124,51 +125,30 @@ def fit(
     mirror: Mirror = "",
     cache: Cache = Path("results/cache"),
     checkpoints: Checkpoints = None,
+    wild_type: Annotated[
+        str, typer.Option(help="For a table of your own (as `multimep check` reads it): its sequence, or a FASTA file.")
+    ] = "",
 ) -> None:
-    """Fit a method on all variants of a dataset and save the predictor (safetensors)."""
-    from multimep import __version__, chosen_model, interruption
-    from multimep import dataset as datasets
+    """Fit a method on all variants of a dataset, or of a table of your own, and save the predictor (safetensors)."""
+    from multimep import __version__, chosen_model, inspection, interruption
     from multimep import settings as studies
+    from multimep.downloads import checksum
     from multimep.methods import predictor_file
 
     paths.check([table], [output])
     values = studies.parse(settings, "--settings")
-    data = datasets.read(table)
+    data = inspection.dataset_of(table, wild_type)
     embedder = chosen_model.embedder(language_model, [], mirror, cache)
     with interruption.watch(checkpoints, chosen_model.identity(language_model)):
         predictor = studies.method(method, values, "--settings").fit([data], embedder, seed)
         proteins = {data.name: data.wild_type}
-        header = predictor_file.Header(method, dict(values), language_model, embedder.used, proteins, __version__)
+        header = predictor_file.Header(
+            method, dict(values), language_model, embedder.used, proteins, __version__,
+            {data.name: dict(zip(data.variants.mutants, data.fitness.tolist(), strict=True))},
+            [] if data.higher_is_better else [data.name], {data.name: checksum(table)},
+        )  # fmt: skip
         predictor_file.save(predictor, header, output)
     typer.echo(f"{output}: {method} fitted on {len(data)} variants of {data.name}")
-
-
-@command
-def predict(
-    predictor: Annotated[Path, typer.Argument(help="File written by `multimep fit`.")],
-    output: Output,
-    variants: Annotated[
-        Path | None, typer.Option(help="CSV with a column `mutant`; without it all single mutants are asked.")
-    ] = None,
-    dataset: Annotated[str, typer.Option(help="Which protein, where the predictor knows several.")] = "",
-    mirror: Mirror = "",
-    cache: Cache = Path("results/cache"),
-) -> None:
-    """Predict new variants with a saved predictor."""
-    from multimep import chosen_model, predictions
-    from multimep import settings as studies
-    from multimep.candidates import read_variants, single_mutants
-    from multimep.methods import predictor_file
-
-    paths.check([predictor, *([variants] if variants else [])], [output])
-    header = predictor_file.read_header(predictor)
-    name = predictor_file.protein(header, dataset, predictor)
-    wild_type = header.datasets[name]
-    asked = single_mutants(name, wild_type) if variants is None else read_variants(name, wild_type, variants)
-    method = studies.method(header.method, header.settings, str(predictor))
-    loaded = predictor_file.load(predictor, method, chosen_model.embedder(header.language_model, [], mirror, cache))
-    predictions.write([("new", loaded.predict(asked))], output)
-    typer.echo(f"{output}: {len(asked)} variants of {name} by {header.method}")
 
 
 @command
@@ -258,6 +238,7 @@ for _work in (
     *dataset_commands.COMMANDS,
     *language_model_commands.COMMANDS,
     *cluster_commands.COMMANDS,
+    *bench_commands.COMMANDS,
     *catalogue_commands.COMMANDS,
 ):
     command(_work)

@@ -65,6 +65,14 @@ class Solution:
         half = solve_triangular(self.factor, cross.T, lower=True)
         return cross @ self.weights, np.maximum(prior - np.sum(half**2, axis=0), SMALLEST_VARIANCE * prior)
 
+    def joint(
+        self, cross: Float[np.ndarray, "p n"], prior: Float[np.ndarray, "p p"]
+    ) -> tuple[Float[np.ndarray, "p"], Float[np.ndarray, "p p"]]:
+        """Posterior mean beyond m, and latent covariance, of p points: their kernel with the rows and each other."""
+        # C = k(x, x') - (L^-1 k)^T (L^-1 k')
+        half = solve_triangular(self.factor, cross.T, lower=True)
+        return cross @ self.weights, prior - half.T @ half
+
 
 def solved(a: Float[np.ndarray, "n n"], residuals: Float[np.ndarray, "n"]) -> Solution:
     """The solution for A = K + noise and residuals y - m, by one Cholesky factorisation."""
@@ -108,6 +116,15 @@ class Posterior:
         half = solve_triangular(self.factor, kernel.T, lower=True)
         variance = self.hyperparameters.signal * (1 - np.sum(half**2, axis=0))
         return kernel @ self.weights, np.maximum(variance, SMALLEST_VARIANCE * self.hyperparameters.signal)
+
+    def joint(
+        self, distances: Float[np.ndarray, "m n"], between: Float[np.ndarray, "m m"]
+    ) -> tuple[Float[np.ndarray, "m"], Float[np.ndarray, "m m"]]:
+        """Mean and latent covariance at m points, given squared distances to the training rows and between them."""
+        # C = s (k(x, x') - (L^-1 k)^T (L^-1 k'))
+        kernel, gamma = rbf(distances, self.hyperparameters.gamma), self.hyperparameters.gamma
+        half = solve_triangular(self.factor, kernel.T, lower=True)
+        return kernel @ self.weights, self.hyperparameters.signal * (rbf(between, gamma) - half.T @ half)
 
 
 def condition(

@@ -13,6 +13,7 @@ import pydantic
 import yaml
 
 from multimep import layout, nesting, paths
+from multimep.campaign import Campaign
 from multimep.cluster import Cluster
 from multimep.leaks import LeakSearch
 from multimep.methods import METHODS, Method, nested
@@ -95,6 +96,7 @@ class Study:
         leaks: which methods the search for leaks runs, and on how much.
         comparisons: which methods are held against each other, by their labels; the standard questions of which the
             study has both methods if not given.
+        campaign: what `snakemake campaigns` replays.
         seed: everything random follows from it.
         mirror: file:///... or http://..., takes the place of scheme and host of every URL.
         cache: folder of downloads.
@@ -111,6 +113,7 @@ class Study:
     evaluation: Evaluation = field(default_factory=Evaluation)
     leaks: LeakSearch = field(default_factory=LeakSearch)
     comparisons: tuple[Question, ...] | None = None
+    campaign: Campaign = field(default_factory=Campaign)
     seed: int = 0
     mirror: str | None = None
     cache: str = "results/cache"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
-from multimep.methods.method import FitError, Method, Predictor, State
+from multimep.methods.method import FitError, Joint, JointPredictor, Method, Predictor, State
 
 
 @dataclass(frozen=True)
@@ -60,4 +60,4 @@ METHODS = Table(
     }
 )
 
-__all__ = ["METHODS", "FitError", "Method", "Predictor", "State"]
+__all__ = ["METHODS", "FitError", "Joint", "JointPredictor", "Method", "Predictor", "State"]

@@ -5,9 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from multimep.combination_kernel import (
+    SHARED,
     Combinations,
     combinations,
     covariance,
@@ -22,7 +23,7 @@ from multimep.embedder import Embedder
 from multimep.evidence import maximise
 from multimep.gaussian_process import Solution, solved
 from multimep.methods.blocks import MeanAndVariance, in_blocks
-from multimep.methods.method import FitError, State, only
+from multimep.methods.method import FitError, Joint, State, only
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import lesson, selection
 from multimep.methods.warping import Warping, rewarped
@@ -97,6 +98,12 @@ class CombinationGPPredictor:
         cross = kernel(combinations(variants, self.rows.sites), self.rows, self.theta)
         return self.solution.predict(cross, np.full(len(cross), variance_of(self.theta)))
 
+    def joint(self, variants: Variants) -> Joint:
+        """Joint posterior on the scale of the targets; sites that no training row mutates count among the others."""
+        asked, theta = combinations(variants, self.rows.sites), self.theta
+        own = _widened(variants, self.rows.sites, theta)
+        return Joint(*self.solution.joint(kernel(asked, self.rows, theta), own))
+
     def state(self) -> State:
         """Training rows and hyperparameters."""
         facts = {
@@ -106,6 +113,17 @@ class CombinationGPPredictor:
             "scaling": asdict(self.scale.scaling),
         }
         return State({"targets": self.targets, "theta": self.theta, **self.scale.arrays}, facts)
+
+
+def _widened(
+    variants: Variants, known: Int[np.ndarray, "s"], theta: Float[np.ndarray, "k"]
+) -> Float[np.ndarray, "p p"]:
+    """K among variants, whose other sites are as relevant as the prior says: the ratio 1."""
+    sites = np.union1d(known, sites_of(variants))
+    ratios = np.zeros(len(sites))
+    ratios[np.searchsorted(sites, known)] = theta[SHARED:]
+    rows = combinations(variants, sites)
+    return kernel(rows, rows, np.concatenate([theta[:SHARED], ratios]))
 
 
 def _conditioned(

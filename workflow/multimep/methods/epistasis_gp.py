@@ -20,7 +20,7 @@ from multimep.embedder import Embedder
 from multimep.evidence import maximise
 from multimep.gaussian_process import SMALLEST_VARIANCE, Solution, solved
 from multimep.methods.blocks import MeanAndVariance, in_blocks
-from multimep.methods.method import FitError, State, only
+from multimep.methods.method import FitError, Joint, State, only
 from multimep.methods.saturation import (
     Link,
     TangentCovariance,
@@ -120,6 +120,13 @@ class EpistasisPredictor:
         """Mean and standard deviation of g(h), h normal."""
         mean, variance = through(self.link, *in_blocks(variants, self._hidden))
         return self.scaling.undo(variants.mutants, mean, variance, noise_of(self.theta))
+
+    def joint(self, variants: Variants) -> Joint:
+        """Joint posterior of the hidden scale, which rises with the fitness."""
+        asked = mutations_of(variants, self.unit)
+        cross, own = kernel(asked, self.mutations, self.theta), kernel(asked, asked, self.theta)
+        beyond, covariance = self.solution.joint(cross, own)
+        return Joint(expected_of(asked, self.belief) + beyond, covariance)
 
     def _hidden(self, variants: Variants) -> MeanAndVariance:
         asked = mutations_of(variants, self.unit)

@@ -10,7 +10,7 @@ from multimep.embedder import Embedder
 from multimep.gaussian_process import Hyperparameters, Posterior, condition, squared_distances
 from multimep.methods.blocks import MeanAndVariance, in_blocks
 from multimep.methods.features import FEATURES
-from multimep.methods.method import State
+from multimep.methods.method import Joint, State
 from multimep.methods.scaling import Scaling
 from multimep.predictions import Predictions
 
@@ -43,6 +43,11 @@ class KernelPredictor:
     def _predict_block(self, variants: Variants) -> MeanAndVariance:
         rows = FEATURES[self.features](variants, self.embedder)
         return self.posterior.predict(squared_distances(rows, self.rows))
+
+    def joint(self, variants: Variants) -> Joint:
+        """Joint posterior on the standardised scale."""
+        rows = FEATURES[self.features](variants, self.embedder)
+        return Joint(*self.posterior.joint(squared_distances(rows, self.rows), squared_distances(rows, rows)))
 
     def state(self) -> State:
         """Training rows, targets and hyperparameters; the factorisation is made again on loading."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
 
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
@@ -28,6 +29,19 @@ class State:
     facts: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Joint:
+    """A joint normal posterior of a latent value of each variant that rises with its fitness: ranks are the same.
+
+    Attributes:
+        mean: on the scale on which the method learns, shape (n,).
+        covariance: positive semi-definite but for rounding, shape (n, n).
+    """
+
+    mean: Float[np.ndarray, "n"]
+    covariance: Float[np.ndarray, "n n"]
+
+
 @runtime_checkable
 class Predictor(Protocol):
     """A fitted method."""
@@ -38,6 +52,15 @@ class Predictor(Protocol):
 
     def state(self) -> State:
         """What `Method.restore` needs to build this predictor again in another process."""
+        ...
+
+
+@runtime_checkable
+class JointPredictor(Predictor, Protocol):
+    """A fitted method that also knows how errors of variants go together: what Thompson sampling draws from."""
+
+    def joint(self, variants: Variants) -> Joint:
+        """The joint posterior of variants that fit into memory together, in their order."""
         ...
 
 

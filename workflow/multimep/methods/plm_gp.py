@@ -14,7 +14,7 @@ from multimep.evidence import maximise
 from multimep.gaussian_process import Solution, solved, squared_distances
 from multimep.knowledge import Knowledge, Rows
 from multimep.methods.blocks import MeanAndVariance, in_blocks
-from multimep.methods.method import FitError, State, only
+from multimep.methods.method import FitError, Joint, State, only
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import EXPECTED, lesson, selection
 from multimep.methods.warping import Warping, rewarped
@@ -158,6 +158,13 @@ class PlmGPPredictor:
         cross = kernel.cross(asked, self.rows, self.theta)
         beyond, variance = self.solution.predict(cross, kernel.variances(asked, self.theta))
         return _expected(asked, kernel, self.slopes) + beyond, variance
+
+    def joint(self, variants: Variants) -> Joint:
+        """Joint posterior on the scale of the targets."""
+        asked, kernel = self.view.rows(variants), self.view.kernel
+        cross, own = kernel.cross(asked, self.rows, self.theta), kernel.cross(asked, asked, self.theta)
+        beyond, covariance = self.solution.joint(cross, own)
+        return Joint(_expected(asked, kernel, self.slopes) + beyond, covariance)
 
     def state(self) -> State:
         """Training rows, hyperparameters, and all that is known of the wild type."""

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,9 @@ class Header:
         sha256: of that language model; empty where the method needs none.
         datasets: name -> wild type of the datasets that taught it.
         version: of multimep.
+        taught: name -> its training variants and their fitness, as JSON keeps them: to the last bit.
+        lower_is_better: names of the datasets of which a lower value is the better mutant.
+        data: name -> sha256 of the file that taught it.
     """
 
     method: str
@@ -40,6 +43,9 @@ class Header:
     sha256: str
     datasets: dict[str, str]
     version: str
+    taught: dict[str, dict[str, float]] = field(default_factory=dict)
+    lower_is_better: list[str] = field(default_factory=list)
+    data: dict[str, str] = field(default_factory=dict)
 
 
 def save(predictor: Predictor, header: Header, path: Path) -> None:
@@ -98,3 +104,13 @@ def protein(header: Header, name: str, path: Path) -> str:
         return name or next(iter(header.datasets))
     wrong = f" and not {name!r}" if name else ""
     raise PredictorFileError(f"{path} knows {', '.join(header.datasets)}{wrong}; choose one with --dataset")
+
+
+def lesson(header: Header, name: str, path: Path) -> dict[str, float]:
+    """The training variants of a dataset with their fitness; raises PredictorFileError where the file lacks them."""
+    if name not in header.taught:
+        raise PredictorFileError(
+            f"{path} does not name the variants that taught it (multimep {header.version} wrote it); fit it again with "
+            "`multimep fit`"
+        )
+    return header.taught[name]

@@ -22,7 +22,7 @@ from multimep.embedder import Embedder
 from multimep.evidence import Prior, maximise
 from multimep.families import families
 from multimep.methods.exchange_effects import SLOPES, Exchanges, effects_from, exchanges_of, mean_of
-from multimep.methods.method import FitError, State
+from multimep.methods.method import FitError, Joint, State
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import Belief, SiteGPPredictor, fitted, lesson, restored, selection
 from multimep.predictions import Predictions
@@ -120,9 +120,16 @@ class SharedPriorPredictor:
 
     def predict(self, variants: Variants) -> Predictions:
         """Posterior mean and standard deviations; raises FitError for a dataset that it was not taught."""
+        return self._model(variants).predict(variants)
+
+    def joint(self, variants: Variants) -> Joint:
+        """Joint posterior on the scale of the dataset's targets; raises FitError as `predict`."""
+        return self._model(variants).joint(variants)
+
+    def _model(self, variants: Variants) -> SiteGPPredictor:
         if variants.dataset not in self.models:
             raise FitError(f"{variants.dataset} is none of the datasets of this model: {', '.join(self.models)}")
-        return self.models[variants.dataset].predict(variants)
+        return self.models[variants.dataset]
 
     def state(self) -> State:
         """The states of all models, arrays numbered by dataset."""

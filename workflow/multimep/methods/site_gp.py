@@ -13,7 +13,7 @@ from multimep.embedder import Embedder
 from multimep.evidence import Prior, maximise
 from multimep.gaussian_process import Solution, solved
 from multimep.methods.blocks import MeanAndVariance, in_blocks
-from multimep.methods.method import FitError, State, only
+from multimep.methods.method import FitError, Joint, State, only
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.warping import Warping, rewarped, unwarped_of, warping_of
 from multimep.mutations import AMINO_ACIDS
@@ -124,6 +124,13 @@ class SiteGPPredictor:
         cross = kernel(asked, self.mutations, self.theta)
         beyond, variance = self.solution.predict(cross, variances(asked, self.theta))
         return expected_of(asked, self.belief) + beyond, variance
+
+    def joint(self, variants: Variants) -> Joint:
+        """Joint posterior on the scale of the targets."""
+        asked = mutations_of(variants, self.unit, self.belief.mixing)
+        cross, own = kernel(asked, self.mutations, self.theta), kernel(asked, asked, self.theta)
+        beyond, covariance = self.solution.joint(cross, own)
+        return Joint(expected_of(asked, self.belief) + beyond, covariance)
 
     def state(self) -> State:
         """Training rows and hyperparameters."""

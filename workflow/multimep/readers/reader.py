@@ -5,8 +5,10 @@ import io
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from multimep.mutations import MutationError, check_residues
+from multimep.readers import workbook
 from multimep.readers.faults import CellError, Fault, SourceError, refusal
 from multimep.readers.measurements import Measurement
 
@@ -100,7 +102,14 @@ def decode(inputs: Inputs, file: Text) -> str:
 def table(
     inputs: Inputs, file: Text, columns: Iterable[str], delimiter: str = ",", copied: Collection[str] = ()
 ) -> list[Row]:
-    """The rows of a delimited table, with the cells of the named columns.
+    """The rows of a delimited table, with the cells of the named columns: `rows` as a list."""
+    return list(rows(inputs, file, columns, delimiter, copied))
+
+
+def rows(
+    inputs: Inputs, file: Text, columns: Iterable[str], delimiter: str = ",", copied: Collection[str] = ()
+) -> Iterator[Row]:
+    """The rows of a delimited table one after another, with the cells of the named columns.
 
     A column of `copied` may stand in the header several times; a row in which its copies differ has that fault.
 
@@ -108,26 +117,38 @@ def table(
         SourceError: wrong encoding, empty file, no rows, broken quotes, one of the columns missing or standing
             twice in the header (a column that nobody reads may: public assay files repeat their score columns).
     """
-    lines = list(_lines(inputs, file, inputs.delimiter or delimiter))
-    if not lines:
+    lines = cells_of(inputs, file, inputs.delimiter or delimiter)
+    first = next(lines, None)
+    if first is None:
         raise inputs.refuse(file.name, "the file is empty; give it a header line and rows")
-    header = [name.strip() for name in lines[0][1]]
+    header = [name.strip() for name in first[1]]
     used = list(dict.fromkeys(columns))
     _check_header(inputs, file, header, used, copied)
-    if len(lines) == 1:
-        raise inputs.refuse(file.name, "no rows below the header; save the table again with its rows")
     where = {name: [place for place, one in enumerate(header) if one == name] for name in used}
-    return [_row(line, cells, where, len(header)) for line, cells in lines[1:]]
+    line = 0
+    for line, cells in lines:
+        yield _row(line, cells, where, len(header))
+    if not line:
+        raise inputs.refuse(file.name, "no rows below the header; save the table again with its rows")
 
 
 def header_of(inputs: Inputs, file: Text) -> list[str]:
     """The column names of a table; empty for an empty file."""
-    first = next(_lines(inputs, file, inputs.delimiter or ","), (0, []))
+    first = next(cells_of(inputs, file, inputs.delimiter or ","), (0, []))
     return [name.strip() for name in first[1]]
 
 
-def _lines(inputs: Inputs, file: Text, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Line on which each row starts (quoted cells may span lines) and its cells; blank lines are passed over."""
+def cells_of(inputs: Inputs, file: Text, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Line on which each row starts (quoted cells may span lines) and its cells; blank lines are passed over.
+
+    Of an Excel workbook these are the rows of its first sheet.
+    """
+    if workbook.is_workbook(file.content):
+        try:
+            yield from workbook.rows(file.content)
+        except workbook.WorkbookError as error:
+            raise inputs.refuse(file.name, str(error)) from error
+        return
     reader = csv.reader(io.StringIO(decode(inputs, file), newline=""), delimiter=delimiter, strict=True)
     start = 1
     try:
@@ -224,6 +245,11 @@ def sequence(inputs: Inputs) -> str:
     if not letters:
         raise inputs.refuse(name, "no sequence")
     return letters
+
+
+def read_sequence(path: Path) -> str:
+    """The letters of a file with one FASTA record or plain text, as capitals; raises SourceError for another file."""
+    return sequence(Inputs(path.name, {"wild_type": Text(str(path), path.read_bytes())}))
 
 
 def protein(inputs: Inputs, letters: str) -> str:

@@ -1,0 +1,151 @@
+"""The files of a recommended plate: what to make, where it stands, what to order; a folder, whole or absent."""
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from multimep import __version__, plate_map
+from multimep.downloads import checksum
+from multimep.oligos import Ordering, oligos
+from multimep.plate_rules import PlateError
+from multimep.recommendation import Recommendation, Wishes, order, picked
+
+PICKS, PLATE, PICTURE, OLIGOS, ORDER, ABOUT = (
+    "picks.csv", "plate.csv", "plate.svg", "oligos.csv", "order.csv", "about.json"
+)  # fmt: skip
+
+
+def contents(found: Recommendation, wishes: Wishes, dataset: str, wild_type: str, dna: str) -> dict[str, str]:
+    """Name -> text of every file but `about.json`."""
+    ordering = Ordering(wishes.host, wishes.flank, dna)
+    means = dict(zip(picked(found).mutants, picked(found).mean.tolist(), strict=True))
+    return {
+        PICKS: _picks(found),
+        PLATE: _table(
+            ("plate", "well", "mutant", "role", "replicate"),
+            ((well.plate, well.name, well.mutant, well.role, well.replicate) for well in found.wells),
+        ),
+        PICTURE: f"{plate_map.picture(found.wells, means, wishes.plate, f'Next plate of {dataset}')}\n",
+        OLIGOS: _oligos(found, wild_type, ordering),
+        ORDER: _order(found, wishes, wild_type, ordering),
+    }
+
+
+def about(found: Recommendation, facts: Mapping[str, Any]) -> str:
+    """How the plate came about, as JSON; `facts` are the command's own."""
+    choice = found.choice
+    own = {
+        "candidates": found.size,
+        "scored": found.seen,
+        "exhaustive": found.exhaustive,
+        "shortlist": len(found.scored.values),
+        "mutants": len(choice.chosen),
+        "objective": choice.objective,
+        "bound": choice.bound,
+        "gap": choice.gap,
+        "price": choice.price,
+    }
+    return json.dumps({**facts, **own}, indent=2, ensure_ascii=False) + "\n"
+
+
+def sentence(found: Recommendation, folder: Path) -> str:
+    """What was chosen, for the terminal."""
+    choice = found.choice
+    how = "all scored" if found.exhaustive else f"{found.seen} scored by the genetic search"
+    far = sum(map(bool, found.remarks))
+    return (
+        f"{folder}: {len(choice.chosen)} mutants in {len(found.wells)} wells from {found.size} candidates ({how}), "
+        f"gap {choice.gap:.2%} in {choice.seconds:.1f} s, price {choice.price:g}, {far} far from all measured variants"
+    )
+
+
+def facts(predictor: Path, method: str, dataset: str, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What decided the plate, for `about`."""
+    own = {"method": method, "dataset": dataset, "seed": seed, "settings": dict(settings)}
+    return {"multimep": __version__, "predictor": checksum(predictor), **own}
+
+
+def _picks(found: Recommendation) -> str:
+    wells: dict[str, list[str]] = {}
+    for well in found.wells:
+        if well.role == plate_map.PICK:
+            wells.setdefault(well.mutant, []).append(f"{well.plate}:{well.name}")
+    rows = picked(found)
+    header = ("rank", "mutant", "wells", "mean", "std", "noisy_std", "acquisition", "distance", "far")
+    columns = zip(found.choice.chosen, rows.mean, rows.std, rows.noisy_std, found.distances, found.remarks, strict=True)
+    return _table(
+        header,
+        (
+            (rank, one.mutant, " ".join(wells[one.mutant]), *map(_number, (mean, std, noisy, one.value)), distance, far)
+            for rank, (one, mean, std, noisy, distance, far) in enumerate(columns, start=1)
+        ),
+    )
+
+
+def _oligos(found: Recommendation, wild_type: str, ordering: Ordering) -> str:
+    uses = Counter(oligo for one in found.choice.chosen for oligo in one.oligos)
+    rows = oligos(list(order(found)), wild_type, ordering)
+    return _table(
+        ("oligo", "mutants", "codons", "old_codons", "forward", "reverse", "note"),
+        ((one.name, uses[one.name], one.codons, one.old, one.forward, one.reverse, one.note) for one in rows),
+    )
+
+
+def _order(found: Recommendation, wishes: Wishes, wild_type: str, ordering: Ordering) -> str:
+    rules, choice = wishes.rules, found.choice
+    rows: list[tuple[Any, ...]] = []
+    for one in oligos(list(order(found)), wild_type, ordering):
+        pair = ((f"{one.name}_F", one.forward), (f"{one.name}_R", one.reverse)) if one.forward else ((one.name, ""),)
+        rows += [
+            ("oligo", name, bases, 1, _number(rules.oligo_price / len(pair)), _number(rules.oligo_price / len(pair)))
+            for name, bases in pair
+        ]
+    for kind, number, price in (
+        ("mutant", len(choice.chosen), rules.mutant_price),
+        ("well", len(found.wells), rules.well_price),
+    ):
+        rows.append((kind, f"{kind}s", "", number, _number(price), _number(number * price)))
+    return _table(
+        ("kind", "item", "sequence", "quantity", "unit_price", "price"),
+        [*rows, ("total", "", "", "", "", _number(choice.price))],
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.9g}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def check_new(folder: Path) -> None:
+    """Raise PlateError where the folder could not be made: it is there already, or lies below a file."""
+    if folder.exists():
+        raise PlateError(f"{folder}: is there already; choose another --output, no plate is overwritten")
+    parent = next(one for one in folder.absolute().parents if one.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise PlateError(f"{folder}: {parent} is no folder that can be written to; choose another --output")
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Write all files into a new folder, or none."""
+    check_new(folder)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True)
+    try:
+        for name, text in files.items():
+            (partial / name).write_text(text, encoding="utf-8", newline="\n")
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
