@@ -19,6 +19,7 @@ ORDER = (
     "tuning_prices",
     "prices",
     "costs",
+    "policies",
     "cluster",
     "layout",
     "forecast",

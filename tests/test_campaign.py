@@ -6,10 +6,11 @@ import pytest
 
 from conftest import additive_landscape
 from multimep.acquisition import AcquisitionError
-from multimep.campaign import COLUMNS, Campaign, CampaignError, Policy, replay, standard, summary, told
+from multimep.campaign import COLUMNS, replay, summary, told
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
 from multimep.methods import METHODS
+from multimep.policies import Campaign, CampaignError, Policy, standard
 from toy_datasets import toy
 
 SMALL = {"first": 10, "batch": 8, "rounds": 3, "seeds": 2}

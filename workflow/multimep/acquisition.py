@@ -5,14 +5,12 @@ All values rise with what is wanted: where a lower fitness is better, mean and b
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 from scipy.linalg import LinAlgError, cholesky
 from scipy.special import ndtr
 
-Name = Literal["mean", "ucb", "expected_improvement", "thompson"]
 JITTERS = (1e-10, 1e-8, 1e-6, 1e-4)
 """Shares of the mean variance added to the diagonal until rounding no longer spoils the factorisation."""
 

@@ -171,12 +171,12 @@ def campaign(
 ) -> None:
     """Replay a measured landscape round by round: how soon would each policy have found the best variants?"""
     from multimep import campaign as campaigns
-    from multimep import chosen_model, typed_values
+    from multimep import chosen_model, policies, typed_values
     from multimep import dataset as datasets
     from multimep import settings as studies
 
     paths.check([table], [output])
-    plan = typed_values.build(campaigns.Campaign, studies.parse(settings, "--settings"), "--settings")
+    plan = typed_values.build(policies.Campaign, studies.parse(settings, "--settings"), "--settings")
     methods = {
         name: studies.method(one.method, one.settings, f"--settings.policies.{name}")
         for name, one in plan.policies.items()

@@ -10,90 +10,22 @@ and of a whole campaign the regret area, the mean regret over its rounds.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep.acquisition import POINTWISE, AcquisitionError, Name, Wanted, draws, thompson
+from multimep.acquisition import POINTWISE, AcquisitionError, Wanted, draws, thompson
 from multimep.dataset import Dataset, write_whole
 from multimep.embedder import Embedder
 from multimep.methods.method import JointPredictor, Method
+from multimep.policies import Campaign, CampaignError, Policy
 
 COLUMNS = ("policy", "seed", "round", "measured", "best", "regret", "top_1", "top_10")
 JOINT_ROWS = 2000
 """Candidates of one joint draw: those of the largest upper confidence bound."""
-
-
-class CampaignError(ValueError):
-    """Settings that cannot be replayed on this landscape; the message says which."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How the next batch is chosen.
-
-    Attributes:
-        method: name in METHODS, or empty for `random`.
-        settings: of the method.
-        acquisition: as of `multimep recommend`, or `random`.
-        beta: of `ucb`.
-        draws: of `thompson`.
-    """
-
-    method: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    acquisition: Name | Literal["random"] = "ucb"
-    beta: float = 2.0
-    draws: int = 96
-
-    def __post_init__(self) -> None:
-        """Refuse a policy that could not choose."""
-        if bool(self.method) == (self.acquisition == "random"):
-            raise CampaignError("a policy has a method and its acquisition, or the acquisition `random` and no method")
-
-
-def standard() -> dict[str, Policy]:
-    """The controls, and a Gaussian process with each acquisition."""
-    asked: tuple[Name, ...] = ("mean", "ucb", "expected_improvement", "thompson")
-    controls = {
-        "random": Policy(acquisition="random"),
-        "zero_shot": Policy("zero_shot", acquisition="mean"),
-        "additive_greedy": Policy("additive", acquisition="mean"),
-    }
-    return controls | {f"site_gp_{one}": Policy("site_gp", acquisition=one) for one in asked}
-
-
-@dataclass(frozen=True)
-class Campaign:
-    """What is replayed.
-
-    Attributes:
-        policies: name -> policy; random, zero-shot, additive greedy and `site_gp` with every acquisition if not
-            given.
-        first: variants of the first batch.
-        batch: variants of every other one.
-        rounds: batches after the first.
-        seeds: campaigns per policy.
-    """
-
-    policies: Mapping[str, Policy] = field(default_factory=standard)
-    first: int = 96
-    batch: int = 96
-    rounds: int = 4
-    seeds: int = 5
-
-    def __post_init__(self) -> None:
-        """Refuse nothing to replay."""
-        least = {"first": 3, "batch": 1, "rounds": 1, "seeds": 1}
-        for name, number in least.items():
-            if getattr(self, name) < number:
-                raise CampaignError(f"{name}: {getattr(self, name)} must be {number} or more")
-        if not self.policies:
-            raise CampaignError("policies: name at least one")
 
 
 def replay(

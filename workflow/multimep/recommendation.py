@@ -10,7 +10,6 @@ from jaxtyping import Float
 
 from multimep import oligos, plate_map
 from multimep.acquisition import POINTWISE, AcquisitionError, Wanted, draws, thompson
-from multimep.acquisition import Name as Acquisition
 from multimep.candidates import Space, blocks, parse_sites, recombinations, space
 from multimep.methods.method import JointPredictor, Predictor
 from multimep.mutations import AMINO_ACIDS, Mutation, check, parse
@@ -18,6 +17,7 @@ from multimep.oligos import Ordering
 from multimep.plate_choice import Choice, choose
 from multimep.plate_programme import Effort, room
 from multimep.plate_rules import Candidate, PlateError, Rules
+from multimep.policies import Acquisition
 from multimep.predictions import Predictions
 from multimep.proximity import Training
 from multimep.search import Genetic, search

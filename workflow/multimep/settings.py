@@ -13,10 +13,10 @@ import pydantic
 import yaml
 
 from multimep import layout, nesting, paths
-from multimep.campaign import Campaign
 from multimep.cluster import Cluster
 from multimep.leaks import LeakSearch
 from multimep.methods import METHODS, Method, nested
+from multimep.policies import Campaign
 from multimep.precision import Asked
 from multimep.questions import MARGIN, Question
 from multimep.schemes import SCHEMES, Scheme
