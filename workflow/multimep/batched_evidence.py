@@ -25,7 +25,7 @@ NUMBERS = 2**17
 APART = 1e100
 """Squared distance of a missing row from every other: its kernel is 0."""
 
-Problem = tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n"]]
+Problem = tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, "_"]]
 """Squared distances between rows, and their centred targets."""
 
 

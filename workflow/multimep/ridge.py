@@ -50,13 +50,15 @@ Decomposition = tuple[Float[np.ndarray, "n r"], Float[np.ndarray, "r"], Float[np
 
 HIDDEN = 1e-4
 """Share of the smallest penalty below which no result sees an error of a squared singular value."""
+UNIT = 10.0
+"""Largest feature of unit scale; a larger one leaves too few digits for the directions beside it."""
 
 
 def _decomposed(x: Float[np.ndarray, "n d"]) -> Decomposition:
     """U, S and V^T of x without its null space."""
     # an eigenvalue of X X^T is exact to n eps |X|^2, the singular value itself to its half of the digits
     rounding = min(x.shape) * np.finfo(np.float64).eps * float(np.sum(x**2))
-    if rounding > HIDDEN * PENALTIES[0]:
+    if rounding > HIDDEN * PENALTIES[0] or np.abs(x).max(initial=0.0) > UNIT:
         left, singular, right = _svd(x)
         keep = singular > max(singular[0], 1.0) * 1e-10
         return left[:, keep], singular[keep], right[keep]
