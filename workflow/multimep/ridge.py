@@ -41,8 +41,8 @@ class Ridge:
         """Mean and latent variance for m feature rows."""
         x = features - self.centre
         along = x @ self.basis
-        # variance = sum_j (x.v_j)^2 c_j + prior (|x|^2 - sum_j (x.v_j)^2) + noise / n   (last: of the intercept)
-        outside = np.maximum(np.sum(x**2, axis=1) - np.sum(along**2, axis=1), 0)
+        # variance = sum_j (x.v_j)^2 c_j + prior |x - V V^T x|^2 + noise / n   (last: of the intercept)
+        outside = np.sum((x - along @ self.basis.T) ** 2, axis=1)
         return x @ self.weights, along**2 @ self.variances + self.prior * outside + self.noise / self.rows
 
 
@@ -99,7 +99,7 @@ def fit(features: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"]) -> Ridge:
     weights = right.T @ (singular / (singular**2 + ratio) * projected)
     prior = _prior_variance(singular, projected, float(y @ y), len(y), ratio)
     variances = prior * ratio / (singular**2 + ratio)
-    return Ridge(centre, weights, right.T, variances, prior, ratio * prior, len(y))
+    return Ridge(centre, weights, np.ascontiguousarray(right.T), variances, prior, ratio * prior, len(y))
 
 
 def _best_ratio(left: Float[np.ndarray, "n r"], singular: Float[np.ndarray, "r"], y: Float[np.ndarray, "n"]) -> float:
