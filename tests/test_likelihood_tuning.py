@@ -56,7 +56,7 @@ def test_without_a_step_the_score_is_that_of_zero_shot(score, data, tiny, embedd
     (tuned,) = tune(tiny, [data], LikelihoodTuning(steps=0, score=score), 0)
     rows = data.select(sorted(data.variants.mutants)).variants
     expected = ZeroShot(marginals=score).fit([data], embedder, 0)
-    np.testing.assert_allclose(tuned.told, expected.predict(rows).mean, atol=5e-6)
+    np.testing.assert_allclose(tuned.told, expected.predict(rows).mean, rtol=2e-6, atol=5e-6)  # two forward passes
     method = LikelihoodTune(steps=0, score=score).fit([data], embedder, 0)
     asked = method.predict(data.variants)
     assert spearmanr(asked.mean, expected.predict(data.variants).mean).statistic == pytest.approx(1)

@@ -17,7 +17,19 @@ from typing import Any
 from multimep import forecast
 from multimep.cluster import Cluster
 
-STATIONS = ("dataset", "wild_type", "checkpoint", "embed", "split", "predict", "shard", "evaluate", "leaks", "report")
+STATIONS = (
+    "dataset",
+    "wild_type",
+    "checkpoint",
+    "embed",
+    "split",
+    "predict",
+    "shard",
+    "evaluate",
+    "leaks",
+    "campaign",
+    "report",
+)
 """In the order of the flow: folders (or single files) below benchmarks/."""
 LOCAL = ("dataset", "wild_type", "checkpoint", "split")
 """Stations that work where Snakemake itself runs."""

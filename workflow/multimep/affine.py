@@ -57,10 +57,16 @@ def fit(scores: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"]) -> Affine:
     return Affine(float(scores.mean()), mean, float(y.mean()), variance, noise / len(y), noise)
 
 
+FAR = -1e3
+"""Standard deviations below 0 beyond which the tail of a normal is an exponential, to 1e-6."""
+
+
 def _positive(mean: float, variance: float) -> tuple[float, float]:
     """Mean and variance of a normal variable that is known to be positive."""
     # t = m / s, l = phi(t) / Phi(t):  mean = m + s l,  variance = s^2 (1 - l (l + t))
     spread = math.sqrt(variance)
     t = mean / spread
+    if t < FAR:  # l + t = -1/t (1 - 2/t^2 ...), of which the difference of two large numbers leaves nothing
+        return max(-spread / t, spread * 1e-3), variance / t**2
     ratio = math.exp(norm.logpdf(t) - norm.logcdf(t))
     return max(mean + spread * ratio, spread * 1e-3), max(variance * (1 - ratio * (ratio + t)), 0.0)

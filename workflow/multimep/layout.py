@@ -25,6 +25,7 @@ JOINT = ("shared_prior_gp", "coregional_gp", "fine_tune_together", "likelihood_t
 
 EMBEDDING = {
     "embedding_gp": ("features", "pooled", ("pooled", "flattened")),
+    "sparse_gp": ("features", "pooled", ("pooled", "flattened")),
     "transmep": ("features", "flattened", ("flattened",)),
     "plm_gp": ("embedding", True, (True,)),
 }
@@ -194,7 +195,7 @@ def expected(config: Config) -> dict[str, list[str]]:
         **predictions,
         "evaluate": [f"metrics/{name}.csv" for name in names],
         "leaks": ["leaks.json"],
-        "report": ["report.html"],
+        "report": ["report.html", "report.json"],
     }
 
 
