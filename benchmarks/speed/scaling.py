@@ -72,7 +72,7 @@ def _picture(curve: str, points: Sequence[Point]) -> str:
 
 
 def _panel(curve: str, unit: str, growth: Mapping[float, float], shift: float) -> Markup:
-    x = Scale(min(growth), max(growth), LEFT, WIDTH - 16, logarithmic=True)
+    x = Scale(min(growth), max(growth), LEFT, WIDTH - 30, logarithmic=True)
     y = Scale(min(growth.values()) / 1.2, max(growth.values()) * 1.2, HEIGHT - BOTTOM, TOP, logarithmic=True)
     power = exponent(growth)
     fitted = f"{unit}, fitted power {decimal(power, 2)}" if np.isfinite(power) else unit
@@ -81,7 +81,7 @@ def _panel(curve: str, unit: str, growth: Mapping[float, float], shift: float) -
         "g",
         tag("text", fitted, x=LEFT, y=TOP - 14),
         x_axis(x, plain(list(growth)), TOP, HEIGHT - BOTTOM, curve),
-        y_axis(y, {value: f"{value:.3g}" for value in growth.values()}, LEFT, WIDTH - 16),
+        y_axis(y, {value: f"{value:.3g}" for value in growth.values()}, LEFT, WIDTH - 30),
         tag("path", d=path(growth, x, y), class_="curve"),
         *marks,
         transform=f"translate({shift:g} 0)",
