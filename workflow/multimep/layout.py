@@ -195,7 +195,7 @@ def expected(config: Config) -> dict[str, list[str]]:
         **predictions,
         "evaluate": [f"metrics/{name}.csv" for name in names],
         "leaks": ["leaks.json"],
-        "report": ["report.html", "report.json"],
+        "report": ["report.html"],
     }
 
 
