@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from multimep import checkpoints, language_model
+from multimep import checkpoints, forward_pass, language_model
 from multimep.checkpoints import CheckpointError
 from multimep.language_model import ALPHABET, LanguageModel, LanguageModelError
 from multimep.mutations import AMINO_ACIDS, MutationError
@@ -85,7 +85,7 @@ def test_the_training_forward_is_fair_esms(plm: LanguageModel, token_dropout: bo
     tokens = plm.tokens(VARIANTS)
     tokens[0, 4], tokens[1, 5:9] = ALPHABET.mask_idx, ALPHABET.mask_idx
     expected = model(tokens, repr_layers=[2])
-    hidden = language_model.encode(model, tokens)
+    hidden = forward_pass.encode(model, tokens)
     torch.testing.assert_close(hidden, expected["representations"][2], rtol=0, atol=1e-5)
     torch.testing.assert_close(model.lm_head(hidden), expected["logits"], rtol=0, atol=1e-5)
 
@@ -93,7 +93,7 @@ def test_the_training_forward_is_fair_esms(plm: LanguageModel, token_dropout: bo
 def test_the_training_forward_has_fair_esms_gradients(plm: LanguageModel) -> None:
     tokens = plm.tokens(VARIANTS)
     gradients = []
-    for hidden in (language_model.encode(plm.model, tokens), plm.model(tokens, [3])["representations"][3]):
+    for hidden in (forward_pass.encode(plm.model, tokens), plm.model(tokens, [3])["representations"][3]):
         weights = dict(plm.model.layers.named_parameters())
         gradients.append(dict(zip(weights, torch.autograd.grad(hidden.square().sum(), weights.values()), strict=True)))
     for key, value in gradients[1].items():

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from multimep import low_rank
-from multimep.language_model import LanguageModel, encode
+from multimep.forward_pass import encode
+from multimep.language_model import LanguageModel
 
 SEQUENCES = ["MKTAYIAKQRQISFVKSH", "MKTAYIAKQRQISFVKSG"]
 

@@ -11,7 +11,8 @@ import torch
 from multimep import low_rank, prefix, trainable
 from multimep.dataset import Dataset
 from multimep.fine_tuning import FineTuned, fine_tune, pool
-from multimep.language_model import LanguageModel, encode
+from multimep.forward_pass import encode
+from multimep.language_model import LanguageModel
 from multimep.prefix import Prefix
 from multimep.training import Training
 

@@ -11,6 +11,8 @@ from jaxtyping import Float
 from scipy.linalg import LinAlgError, cholesky
 from scipy.special import ndtr
 
+from multimep.methods.method import Joint
+
 JITTERS = (1e-10, 1e-8, 1e-6, 1e-4)
 """Shares of the mean variance added to the diagonal until rounding no longer spoils the factorisation."""
 
@@ -61,6 +63,11 @@ POINTWISE: Mapping[str, Callable[[Values, Values, Wanted], Values]] = {
 """Acquisitions of one candidate at a time."""
 
 
+def pointwise(name: str, means: Values, stds: Values, wanted: Wanted) -> Values:
+    """The acquisition of that name; for `thompson`, whose draws come after a first choice, `ucb` makes that choice."""
+    return POINTWISE.get(name, ucb)(means, stds, wanted)
+
+
 def draws(means: Values, covariance: Float[np.ndarray, "n n"], number: int, seed: int) -> Float[np.ndarray, "number n"]:
     """Samples of a joint normal posterior."""
     # f = m + L e,  e ~ N(0, I)
@@ -76,6 +83,11 @@ def _factor(covariance: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
         except LinAlgError:
             continue
     return np.asarray(cholesky(covariance + JITTERS[-1] * size * np.eye(len(covariance)), lower=True))
+
+
+def drawn(joint: Joint, sign: int, number: int, batch: int, seed: int) -> Values:
+    """`thompson` of so many draws from a joint posterior; `sign` is -1 where a lower fitness is better."""
+    return thompson(draws(sign * joint.mean, joint.covariance, number, seed), batch)
 
 
 def thompson(samples: Float[np.ndarray, "number n"], batch: int) -> Values:

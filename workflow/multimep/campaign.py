@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep.acquisition import POINTWISE, AcquisitionError, Wanted, draws, thompson
+from multimep.acquisition import AcquisitionError, Wanted, drawn, pointwise
 from multimep.dataset import Dataset, write_whole
 from multimep.embedder import Embedder
 from multimep.methods.method import JointPredictor, Method
@@ -88,7 +88,7 @@ def _worth(
     if np.isnan(found.std).any():
         raise AcquisitionError(f"{policy.method} gives no standard deviation; choose the acquisition `mean`")
     wanted = Wanted(policy.beta, float(np.max(sign * taught.fitness)))
-    value = POINTWISE.get(policy.acquisition, POINTWISE["ucb"])(sign * found.mean, found.std, wanted)
+    value = pointwise(policy.acquisition, sign * found.mean, found.std, wanted)
     if policy.acquisition != "thompson":
         return value
     if not isinstance(predictor, JointPredictor):
@@ -96,7 +96,7 @@ def _worth(
     likely = np.argsort(-value, kind="stable")[:JOINT_ROWS]
     joint = predictor.joint(asked.select(asked.mutants[row] for row in likely))
     shares = np.full(len(left), -1.0)
-    shares[likely] = thompson(draws(sign * joint.mean, joint.covariance, policy.draws, seed), batch)
+    shares[likely] = drawn(joint, sign, policy.draws, batch, seed)
     return shares
 
 

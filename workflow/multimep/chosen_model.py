@@ -15,6 +15,8 @@ from multimep.settings import LanguageModelSettings
 from multimep.typed_values import build
 
 if TYPE_CHECKING:  # imported where it is loaded: most commands find all they ask for in the stores
+    import esm
+
     from multimep.language_model import LanguageModel
 
 OPTION = "--language-model"
@@ -91,7 +93,10 @@ def sizes(text: str, mirror: str, cache: Path) -> tuple[int, int, int]:
     known = checkpoints.CHECKPOINTS.get(chosen.name)
     if known is not None:
         return known.parameters, known.layers, known.width
-    model, _ = checkpoints.read(*language_model.locate(chosen.name, **_place(chosen, mirror, cache)))
+    return _sizes_of(checkpoints.read(*language_model.locate(chosen.name, **_place(chosen, mirror, cache)))[0])
+
+
+def _sizes_of(model: "esm.ESM2") -> tuple[int, int, int]:
     return sum(value.numel() for value in model.parameters()), model.num_layers, model.embed_dim
 
 
@@ -100,7 +105,10 @@ def record(text: str, mirror: str, cache: Path) -> dict[str, str | int]:
     from multimep import checkpoints, language_model
 
     chosen = words(text)
-    found = checkpoints.verified(*language_model.locate(chosen.name, **_place(chosen, mirror, cache)))
-    # what is published need not be read: several GB on a login node
-    counts = dict(zip(("parameters", "layers", "width"), sizes(text, mirror, cache), strict=True))
-    return {"name": chosen.name, "sha256": found, **counts}
+    path, expected = language_model.locate(chosen.name, **_place(chosen, mirror, cache))
+    if chosen.name in checkpoints.CHECKPOINTS:  # what is published need not be read: several GB on a login node
+        found, counts = checkpoints.verified(path, expected), sizes(text, mirror, cache)
+    else:
+        model, found = checkpoints.read(path, expected)
+        counts = _sizes_of(model)
+    return {"name": chosen.name, "sha256": found, **dict(zip(("parameters", "layers", "width"), counts, strict=True))}

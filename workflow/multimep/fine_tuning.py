@@ -21,7 +21,8 @@ from torch.nn import functional
 
 from multimep import __version__, interruption, low_rank
 from multimep.dataset import Dataset, Variants
-from multimep.language_model import LanguageModel, autocast
+from multimep.forward_pass import autocast
+from multimep.language_model import LanguageModel
 from multimep.prefix import Prefix
 from multimep.trainable import above, below
 from multimep.training import FineTuningError, Training

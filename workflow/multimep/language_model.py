@@ -18,21 +18,10 @@ from torch import Tensor
 
 from multimep import checkpoints
 from multimep.encoder import Encoder, prepare
-from multimep.forward_pass import attention, autocast, encode
+from multimep.forward_pass import attention, autocast
 from multimep.mutations import AMINO_ACIDS, check_residues
 from multimep.precision import Asked, Precision, resolved
 from multimep.transfer import Transfer
-
-__all__ = [
-    "ALPHABET",
-    "AMINO_ACID_TOKENS",
-    "BatchSize",
-    "LanguageModel",
-    "LanguageModelError",
-    "Precision",
-    "autocast",
-    "encode",
-]
 
 MINI = Path(__file__).parent / "mini" / "mini.safetensors"
 MAX_LENGTH = 1022  # ESM-2 was trained on at most 1024 tokens: BOS, 1022 residues, EOS

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.utils import rnn
 
 from multimep.dataset import Variants
-from multimep.language_model import ALPHABET, AMINO_ACID_TOKENS, LanguageModel, autocast, encode
+from multimep.forward_pass import autocast, encode
+from multimep.language_model import ALPHABET, AMINO_ACID_TOKENS, LanguageModel
 from multimep.mutations import COLUMN
 
 Score = Literal["wild_type", "masked"]

@@ -23,10 +23,11 @@ from torch import Tensor, nn
 from multimep import __version__, interruption, losses, low_rank
 from multimep.dataset import Dataset
 from multimep.fine_tuning import generator, in_order
-from multimep.language_model import LanguageModel, Precision
+from multimep.language_model import LanguageModel
 from multimep.lessons import Lesson, dealt, draws, lesson_of
 from multimep.likelihood import Score, divergence, exchanges_of, masked_rows, scores, whole_table, wild_type_rows
 from multimep.low_rank import Places
+from multimep.precision import Precision
 from multimep.training import FineTuningError
 from multimep.training_run import Checkpointing, TrainingRun, rate
 

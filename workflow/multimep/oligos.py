@@ -67,11 +67,15 @@ def parts(genotype: Genotype, flank: int) -> tuple[str, ...]:
 
 def oligo(name: str, wild_type: str, ordering: Ordering) -> Oligo:
     """The oligo of that name; raises CodonError where the DNA does not hold the gene."""
+    return oligos([name], wild_type, ordering)[0]
+
+
+def _oligo(name: str, start: int, ordering: Ordering) -> Oligo:
+    """The oligo of that name for a gene that begins at base `start` of the DNA."""
     genotype = parse(name)
     codons = [best(ordering.host, one.substitute) for one in genotype]
     if not ordering.dna:
         return Oligo(name, ":".join(codons), "", "", "", "")
-    start = start_of(ordering.dna, wild_type)
     places = [start + 3 * (one.position - 1) for one in genotype]
     bases, old = list(ordering.dna), [ordering.dna[place : place + 3] for place in places]
     for place, codon in zip(places, codons, strict=True):
@@ -84,5 +88,6 @@ def oligo(name: str, wild_type: str, ordering: Ordering) -> Oligo:
 
 
 def oligos(names: Sequence[str], wild_type: str, ordering: Ordering) -> list[Oligo]:
-    """One of each name, by position."""
-    return [oligo(name, wild_type, ordering) for name in sorted(set(names), key=parse)]
+    """One of each name, by position; raises CodonError where the DNA does not hold the gene."""
+    start = start_of(ordering.dna, wild_type) if ordering.dna else 0
+    return [_oligo(name, start, ordering) for name in sorted(set(names), key=parse)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from multimep import __version__, plate_map
 from multimep.downloads import checksum
-from multimep.oligos import Ordering, oligos
+from multimep.oligos import Oligo, Ordering, oligos
 from multimep.plate_rules import PlateError
 from multimep.recommendation import Recommendation, Wishes, order, picked
 
@@ -23,7 +23,7 @@ PICKS, PLATE, PICTURE, OLIGOS, ORDER, ABOUT = (
 
 def contents(found: Recommendation, wishes: Wishes, dataset: str, wild_type: str, dna: str) -> dict[str, str]:
     """Name -> text of every file but `about.json`."""
-    ordering = Ordering(wishes.host, wishes.flank, dna)
+    made = oligos(list(order(found)), wild_type, Ordering(wishes.host, wishes.flank, dna))
     means = dict(zip(picked(found).mutants, picked(found).mean.tolist(), strict=True))
     return {
         PICKS: _picks(found),
@@ -32,8 +32,8 @@ def contents(found: Recommendation, wishes: Wishes, dataset: str, wild_type: str
             ((well.plate, well.name, well.mutant, well.role, well.replicate) for well in found.wells),
         ),
         PICTURE: f"{plate_map.picture(found.wells, means, wishes.plate, f'Next plate of {dataset}')}\n",
-        OLIGOS: _oligos(found, wild_type, ordering),
-        ORDER: _order(found, wishes, wild_type, ordering),
+        OLIGOS: _oligos(found, made),
+        ORDER: _order(found, wishes, made),
     }
 
 
@@ -88,19 +88,18 @@ def _picks(found: Recommendation) -> str:
     )
 
 
-def _oligos(found: Recommendation, wild_type: str, ordering: Ordering) -> str:
+def _oligos(found: Recommendation, made: Sequence[Oligo]) -> str:
     uses = Counter(oligo for one in found.choice.chosen for oligo in one.oligos)
-    rows = oligos(list(order(found)), wild_type, ordering)
     return _table(
         ("oligo", "mutants", "codons", "old_codons", "forward", "reverse", "note"),
-        ((one.name, uses[one.name], one.codons, one.old, one.forward, one.reverse, one.note) for one in rows),
+        ((one.name, uses[one.name], one.codons, one.old, one.forward, one.reverse, one.note) for one in made),
     )
 
 
-def _order(found: Recommendation, wishes: Wishes, wild_type: str, ordering: Ordering) -> str:
+def _order(found: Recommendation, wishes: Wishes, made: Sequence[Oligo]) -> str:
     rules, choice = wishes.rules, found.choice
     rows: list[tuple[Any, ...]] = []
-    for one in oligos(list(order(found)), wild_type, ordering):
+    for one in made:
         pair = ((f"{one.name}_F", one.forward), (f"{one.name}_R", one.reverse)) if one.forward else ((one.name, ""),)
         rows += [
             ("oligo", name, bases, 1, _number(rules.oligo_price / len(pair)), _number(rules.oligo_price / len(pair)))

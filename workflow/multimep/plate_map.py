@@ -17,7 +17,7 @@ from multimep.plate_rules import PlateError
 
 SHAPES = {96: (8, 12), 384: (16, 24)}
 """Wells of a plate -> rows and columns."""
-CONTROL, PICK = "control", "mutant"
+PICK = "mutant"
 LINES = 4
 """Lines of text that a well has room for."""
 STEP, MARGIN, HEAD = {96: 78, 384: 46}, 34, 46

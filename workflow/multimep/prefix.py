@@ -13,7 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from multimep.language_model import LanguageModel, autocast
+from multimep.forward_pass import autocast
+from multimep.language_model import LanguageModel
 from multimep.trainable import below
 
 GIB = 2**30

@@ -21,14 +21,9 @@ from torch.nn import functional
 
 from multimep import checkpoints
 from multimep.corpus import IS_AMINO_ACID, Corpus, corrupt, crops, read_corpus
-from multimep.language_model import (
-    ALPHABET,
-    AMINO_ACID_TOKENS,
-    MAX_LENGTH,
-    Precision,
-    autocast,
-    encode,
-)
+from multimep.forward_pass import autocast, encode
+from multimep.language_model import ALPHABET, AMINO_ACID_TOKENS, MAX_LENGTH
+from multimep.precision import Precision
 
 _COLUMN_OF_TOKEN = np.zeros(len(ALPHABET.all_toks), np.int64)
 _COLUMN_OF_TOKEN[AMINO_ACID_TOKENS] = np.arange(20)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from multimep import oligos, plate_map
-from multimep.acquisition import POINTWISE, AcquisitionError, Wanted, draws, thompson
+from multimep.acquisition import AcquisitionError, Wanted, drawn, pointwise
 from multimep.candidates import Space, blocks, parse_sites, recombinations, space
 from multimep.methods.method import JointPredictor, Predictor
 from multimep.mutations import AMINO_ACIDS, Mutation, check, parse
@@ -213,10 +213,8 @@ def _score(bench: Bench, wishes: Wishes, kept: Shortlist, asked: Variants) -> Fl
             f"{bench.method} gives no standard deviation, which {wishes.acquisition} needs; choose the acquisition "
             "`mean`, or fit a method that gives one"
         )
-    # thompson: the shortlist is that of the upper confidence bound, the draws come after it
-    value = POINTWISE["ucb" if wishes.acquisition == "thompson" else wishes.acquisition]
     best = max((bench.sign * fitness for fitness in bench.measured.values()), default=0.0)
-    values = value(bench.sign * found.mean, found.std, Wanted(wishes.beta, best))
+    values = pointwise(wishes.acquisition, bench.sign * found.mean, found.std, Wanted(wishes.beta, best))
     kept.add(Scored(found, values))
     return values
 
@@ -233,8 +231,7 @@ def _drawn(bench: Bench, wishes: Wishes, source: Space | Variants, scored: Score
         joint = bench.predictor.joint(source.select(found.mutants))
     else:
         joint = bench.predictor.joint(Variants(bench.dataset, bench.wild_type, found.mutants))
-    samples = draws(bench.sign * joint.mean, joint.covariance, wishes.draws, seed)
-    return Scored(found, thompson(samples, room(wishes.rules)))
+    return Scored(found, drawn(joint, bench.sign, wishes.draws, room(wishes.rules), seed))
 
 
 def picked(found: Recommendation) -> Predictions:

@@ -127,7 +127,8 @@ def _plan(
             for block, found in _rows_beside(other, made, residues, storage, new):
                 _write_part(parts_of(path) / f"{_name(made, residues, storage, block)}.npy", found)
                 taken.append(block)
-                new = [text for text in new if text not in set(block)]
+                found_here = set(block)
+                new = [text for text in new if text not in found_here]
             known |= _known_beside(other, made, variants.wild_type)
     blocks = tuple(_blocks(new))
     return _Plan(path, variants.wild_type, language_model, residues, storage, old, known, kept, tuple(taken), blocks)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from multimep import low_rank
-from multimep.language_model import Precision
 from multimep.low_rank import Places
+from multimep.precision import Precision
 
 WORDS = {"precision": ("fp32", "bf16"), "adapt": ("full", "lora"), "places": tuple(low_rank.PLACES)}
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from multimep.batched_evidence import Problem, select_many
 from multimep.dataset import Dataset
@@ -38,27 +39,40 @@ class EmbeddingGP:
 
     def fit(self, train: Sequence[Dataset], embedder: Embedder, seed: int) -> KernelPredictor:
         """Choose hyperparameters, then condition on every row."""
-        return self.fit_each([only(train)], embedder, seed)[0]()
+        data = only(train)
+        rows = FEATURES[self.features](data.variants, embedder)
+        (chosen,) = self._chosen([self._problem(data, rows, seed)])
+        return self._conditioned(data, rows, chosen, embedder)
 
     def fit_each(
         self, trains: Sequence[Dataset], embedder: Embedder, seed: int
     ) -> Sequence[Callable[[], KernelPredictor]]:
-        """The same for several training sets: hyperparameters of all of them at once, each posterior when called."""
-        problems = [self._problem(data, embedder, seed) for data in trains]
-        if self.selection == "evidence":
-            chosen = select_many(problems)
-        else:
-            chosen = [select(distances, targets, self.selection) for distances, targets in problems]
-        return [partial(self._conditioned, data, one, embedder) for data, one in zip(trains, chosen, strict=True)]
+        """The same for several training sets: hyperparameters of all of them at once, each posterior when called.
 
-    def _problem(self, data: Dataset, embedder: Embedder, seed: int) -> Problem:
+        Features are asked twice, for those of all sets at once would fill the memory.
+        """
+        asked = FEATURES[self.features]
+        chosen = self._chosen([self._problem(data, asked(data.variants, embedder), seed) for data in trains])
+
+        def finished(data: Dataset, one: Hyperparameters) -> KernelPredictor:
+            return self._conditioned(data, asked(data.variants, embedder), one, embedder)
+
+        return [partial(finished, data, one) for data, one in zip(trains, chosen, strict=True)]
+
+    def _problem(self, data: Dataset, rows: Float[np.ndarray, "n d"], seed: int) -> Problem:
         chosen = _sample(data, self.selection_rows, seed)
-        rows = FEATURES[self.features](data.variants, embedder)[chosen]
-        return squared_distances(rows, rows), scaling_of(data).apply(data.fitness)[chosen]
+        return squared_distances(rows[chosen], rows[chosen]), scaling_of(data).apply(data.fitness)[chosen]
 
-    def _conditioned(self, data: Dataset, hyperparameters: Hyperparameters, embedder: Embedder) -> KernelPredictor:
+    def _chosen(self, problems: Sequence[Problem]) -> list[Hyperparameters]:
+        if self.selection == "evidence":
+            return select_many(problems)
+        return [select(distances, targets, self.selection) for distances, targets in problems]
+
+    def _conditioned(
+        self, data: Dataset, rows: Float[np.ndarray, "n d"], hyperparameters: Hyperparameters, embedder: Embedder
+    ) -> KernelPredictor:
         scaling = scaling_of(data)
-        rows, targets = FEATURES[self.features](data.variants, embedder), scaling.apply(data.fitness)
+        targets = scaling.apply(data.fitness)
         posterior = condition(squared_distances(rows, rows), targets, hyperparameters)
         return KernelPredictor(self.features, rows, targets, posterior, scaling, embedder)
 
