@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from multimep import paths
-from multimep.dataset import Dataset, read
+from multimep.dataset import Dataset, read, record_path
 from multimep.mutations import Genotype, MutationError, parse
 from multimep.readers import table
 from multimep.readers.detection import Detected, detect
@@ -193,4 +193,11 @@ def summary(found: Inspected) -> str:
 
 def dataset_of(path: Path, wild_type: str) -> Dataset:
     """The dataset that `multimep dataset` wrote, or one's own table where its wild type is given."""
-    return inspect(table_of(path, wild_type, Columns())).dataset if wild_type else read(path)
+    if wild_type:
+        return inspect(table_of(path, wild_type, Columns())).dataset
+    if not (record := record_path(path)).exists():
+        raise InspectionError(
+            f"{path}: its record {record.name} is not beside it; give --wild-type for a table of your own, or make "
+            "both with `multimep dataset`"
+        )
+    return read(path)
