@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from multimep import accounting, metrics
+from multimep import accounting, campaign, metrics
 from multimep.cluster import Cluster
 from multimep.dataset import Dataset, Record, Variants
 from multimep.findings import Findings, Provenance, pair
@@ -79,6 +79,18 @@ def learning(dataset: Dataset, method: str, rng: np.random.Generator) -> pd.Data
     return metrics.evaluate(dataset, folds, bootstrap=2).assign(dataset=dataset.name, split="low_n", method=method)
 
 
+def replayed(rng: np.random.Generator) -> pd.DataFrame:
+    """Campaigns of two policies and three seeds over three rounds: one finds the best soon, chance does not."""
+    rows = [
+        (policy, seed, step, 24 * (step + 1), 1 - regret, regret, 1 - regret, 1 - regret)
+        for policy, pace in (("random", 0.9), (EVIL, 0.4))
+        for seed in range(3)
+        for step in range(4)
+        for regret in [pace**step * (0.9 + 0.1 * rng.random())]
+    ]
+    return pd.DataFrame(rows, columns=list(campaign.COLUMNS))
+
+
 def demo(names: list[str], methods: tuple[str, ...] = METHODS, size: int = 420) -> Findings:
     """A study of made-up scans and made-up predictions with computed metrics."""
     rng = np.random.default_rng(1)
@@ -105,10 +117,11 @@ def demo(names: list[str], methods: tuple[str, ...] = METHODS, size: int = 420) 
         "evaluate": [accounting.Run(2.2)],
     }
     account = accounting.account(jobs, Cluster(price_per_gpu_hour=2.0))
+    campaigns = {names[0]: replayed(rng)}
     return Findings(
         "Six simulated scans",
         "Which way of using a protein language model predicts these mutants best: zero-shot, a Gaussian process on "
         "embeddings, fine-tuning per protein, or one multitask model with a head per protein? And how sure are we?",
         pd.concat(parts, ignore_index=True), tuple(record for _, record in scans), provenance, {"random": pairs},
-        account, portraits=tuple(portraits),
+        account, portraits=tuple(portraits), campaigns=campaigns,
     )  # fmt: skip

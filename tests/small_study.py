@@ -14,6 +14,7 @@ from multimep.mutations import AMINO_ACIDS
 
 ROOT = Path(__file__).parents[1]
 PEPTIDES = {"alpha": ("binding", "MKTAYIAKQR"), "beta": ("binding", "GSHWLEDPNV"), "gamma": ("enzyme", "CFRKIQYTLA")}
+POLICIES = {"random": {"acquisition": "random"}, "greedy": {"method": "additive", "acquisition": "mean"}}
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def study(folder: Path) -> dict[str, Any]:
             "fine_tune_by_group": {"method": "fine_tune_together", "scope": "group", **quick},
         },
         "evaluation": {"bootstrap": 20},
+        "campaign": {"datasets": ["gamma"], "first": 6, "batch": 4, "rounds": 2, "seeds": 2, "policies": POLICIES},
     }
 
 

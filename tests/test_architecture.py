@@ -169,6 +169,7 @@ ORDER = (
     "findings",
     "method_panels",
     "curve_panels",
+    "campaign_panels",
     "portrait_panels",
     "report",
     "twin",

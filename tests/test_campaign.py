@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from conftest import additive_landscape
 from multimep.acquisition import AcquisitionError
-from multimep.campaign import COLUMNS, replay, summary, told
+from multimep.campaign import COLUMNS, read, replay, rounds, summary, told, write
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
 from multimep.methods import METHODS
@@ -73,6 +74,23 @@ def test_the_order_of_the_rows_changes_nothing_and_the_seed_everything(landscape
     turned = landscape.select(landscape.variants.mutants[::-1])
     pd.testing.assert_frame_equal(run(landscape, plan), run(turned, plan))
     assert not run(landscape, plan)["best"].equals(run(landscape, plan, 7)["best"])
+
+
+def test_the_interval_of_a_round_is_students_over_the_seeds(found):
+    told = rounds(found, "regret").set_index(["policy", "measured"])
+    values = found.query("policy == 'random' and measured == 34")["regret"]
+    expected = stats.t.interval(0.95, len(values) - 1, loc=values.mean(), scale=values.sem())
+    np.testing.assert_allclose(told.loc[("random", 34), ["low", "high"]].astype(float), expected)
+    alone = rounds(found[found["seed"] == 0], "regret")
+    assert alone[["low", "high"]].isna().all(axis=None) and alone["value"].notna().all()
+
+
+def test_what_was_written_is_read_and_another_table_is_refused(found, tmp_path):
+    write(found, tmp_path / "landscape.csv")
+    pd.testing.assert_frame_equal(read(tmp_path / "landscape.csv"), found, rtol=1e-8)
+    found.drop(columns="regret").to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises(CampaignError, match=r"other.csv: no column regret"):
+        read(tmp_path / "other.csv")
 
 
 def test_what_cannot_be_replayed_is_refused(landscape):

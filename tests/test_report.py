@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 from made_up_study import EVIL, METHODS, demo, guess, scan
 from multimep import accounting, measures, metrics, predictions, report, tables, usage_table
 from multimep import dataset as datasets
+from multimep.campaign import summary
 from multimep.drawing import Interval, Scale, decimal, nice_ticks, spread, tag
 from multimep.figures import Pairs, Series, farthest, learning_chart, scatter
 from multimep.findings import Findings, Provenance, ReportError, gather, pair
@@ -111,8 +113,9 @@ def test_a_simulated_study_says_so_and_a_measured_one_does_not(study: Findings, 
 
 def test_every_figure_speaks_to_a_screen_reader(page: Page) -> None:
     pictures = [a for tag, a in page.tags if tag == "svg"]
-    # a comparison, a dot plot, learning curves (mean, gain, 2 datasets), 4 x 2 panels, 2 calibrations, 2 histograms
-    whole = 1 + 1 + 4 + 8 + 2 + 2
+    # a comparison, a dot plot, learning curves (mean, gain, 2 datasets), a campaign, 4 x 2 panels, 2 calibrations, 2
+    # histograms
+    whole = 1 + 1 + 4 + 1 + 8 + 2 + 2
     # of each dataset: three heat maps, measured against predicted, calibration, learning curves
     assert len(pictures) == whole + 2 * (3 + 1 + 1 + 1)
     assert all(a["role"] == "img" and a["aria-label"] for a in pictures)
@@ -122,6 +125,17 @@ def test_whatever_scrolls_can_be_reached_with_the_keyboard(page: Page) -> None:
     regions = [a for _, a in page.tags if "scroll" in (a.get("class") or "").split()]
     assert regions
     assert all(a["tabindex"] == "0" and a["aria-label"] and a["role"] == "region" for a in regions)
+
+
+def test_every_policy_of_a_campaign_has_its_line_and_its_row(study: Findings, text: str) -> None:
+    part = text[text.index('<section id="campaigns"') : text.index('<section id="scatter"')]
+    ((name, table),) = study.campaigns.items()
+    assert name in part and "24 variants at random, then 3 rounds up to 96 measured; 3 seeds." in part
+    for policy, row in summary(table).set_index("policy").iterrows():
+        assert f"{escape(policy)}, standard error over seeds: {row['regret_area_se']:.3f}" in part
+        assert f">{row['regret_area']:.3f}<" in part
+    assert "regret by number of variants measured. random: 24: 0." in part
+    assert "None: <code>campaign" in report.render(replace(study, campaigns={}))
 
 
 def test_the_values_of_the_metrics_stand_in_the_table_with_their_intervals(study: Findings, page: Page) -> None:

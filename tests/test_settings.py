@@ -130,6 +130,11 @@ def test_a_split_of_some_datasets_is_for_methods_that_learn_each_alone():
     assert study(values)
 
 
+def test_a_campaign_on_a_dataset_that_is_not_there_is_refused():
+    with pytest.raises(SettingsError, match=r"config\.campaign\.datasets: no dataset toys in this study"):
+        study(changed("campaign", to={"datasets": ["toy", "toys"]}))
+
+
 @pytest.mark.parametrize("name", ["study", "datasets", "splits", "methods"])
 def test_a_study_without_its_essentials_is_refused(name):
     values = {key: value for key, value in SMALL.items() if key != name}

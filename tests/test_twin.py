@@ -65,6 +65,17 @@ def test_learning_curves_portraits_and_sources_are_there(study: Findings, told: 
     assert told["provenance"]["versions"]["multimep"] == "0.1.0"
 
 
+def test_campaigns_are_told_by_round_with_their_seeds(study: Findings, told: dict) -> None:
+    table = study.campaigns["first"]
+    found = {(one["policy"], one["measured"]): one for one in told["campaigns"]}
+    assert len(found) == len(told["campaigns"]) == 2 * 4
+    for (policy, measured), part in table.groupby(["policy", "measured"]):
+        one = found[policy, measured]
+        assert (one["dataset"], one["seeds"]) == ("first", 3)
+        assert one["regret"]["value"] == pytest.approx(part["regret"].mean())
+        assert one["top_1"] == pytest.approx(part["top_1"].mean())
+
+
 def test_a_study_without_anything_is_told_too(study: Findings, tmp_path: Path) -> None:
     bare = Findings("bare", "why?", study.metrics.iloc[:0], study.records, Provenance("today"))
     twin.write(bare, tmp_path / "report.json")

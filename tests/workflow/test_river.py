@@ -13,7 +13,7 @@ import yaml
 
 from multimep import costs, findings, predictions, twin
 from multimep.embeddings import key, open_store
-from small_study import PEPTIDES, ROOT, Workspace, study
+from small_study import PEPTIDES, POLICIES, ROOT, Workspace, study
 
 MIRROR = ROOT.parent / "shared" / "mirror"
 
@@ -56,6 +56,14 @@ def test_the_data_beside_the_page_have_the_form_of_their_schema(finished: Worksp
     told = json.loads((finished.folder / "results/report.json").read_text())
     jsonschema.validate(told, twin.schema(), cls=jsonschema.Draft202012Validator)
     assert {one["dataset"] for one in told["portraits"]} == set(finished.config["datasets"])
+
+
+def test_the_report_waits_for_the_campaigns_that_the_study_names(finished: Workspace) -> None:
+    told = json.loads((finished.folder / "results/report.json").read_text())["campaigns"]
+    assert {(one["dataset"], one["policy"], one["measured"]) for one in told} == {
+        ("gamma", policy, measured) for policy in POLICIES for measured in (6, 10, 14)
+    }
+    assert [path.name for path in (finished.folder / "results/campaigns").iterdir()] == ["gamma.csv"]
 
 
 def test_snakemake_s_own_report_carries_page_data_and_metrics_with_their_captions(finished: Workspace) -> None:

@@ -16,14 +16,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from scipy import special
 
 from multimep.acquisition import AcquisitionError, Wanted, drawn, pointwise
-from multimep.dataset import Dataset, write_whole
+from multimep.dataset import Dataset, numbers, read_table, write_whole
 from multimep.embedder import Embedder
 from multimep.methods.method import JointPredictor, Method
 from multimep.policies import Campaign, CampaignError, Policy
 
 COLUMNS = ("policy", "seed", "round", "measured", "best", "regret", "top_1", "top_10")
+ROUND_COLUMNS = ("policy", "measured", "value", "low", "high")
 JOINT_ROWS = 2000
 """Candidates of one joint draw: those of the largest upper confidence bound."""
 
@@ -119,6 +121,24 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     found["regret_area"], found["regret_area_se"] = area.mean(), area.sem()
     told_of: pd.DataFrame = found.reset_index()
     return told_of
+
+
+def rounds(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """By policy and number measured: mean of `measure` over the seeds, with its 95 % interval.
+
+    m +- t_{s-1} sd / sqrt(s) over s seeds (Student); NaN ends where one seed was replayed.
+    """
+    seeds = table.groupby(["policy", "measured"], sort=False)[measure]
+    found = seeds.agg(value="mean", se="sem", s="size").reset_index()
+    reach = special.stdtrit(np.maximum(found["s"] - 1, 1), 0.975) * found["se"]
+    return found.assign(low=found["value"] - reach, high=found["value"] + reach)[[*ROUND_COLUMNS]]
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The rows that `write` wrote; raises CampaignError where the file is no such table."""
+    table = read_table(path, COLUMNS, CampaignError)
+    numbered = {name: numbers(table, name, path, CampaignError) for name in COLUMNS[1:]}
+    return table.assign(**numbered).astype(dict.fromkeys(COLUMNS[1:4], int))
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

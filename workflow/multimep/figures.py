@@ -32,6 +32,8 @@ from multimep.drawing import (
     y_axis,
 )
 
+TO_LEARN, MEASURED = "variants to learn from", "variants measured"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -87,13 +89,13 @@ def dot_plot(rows: Sequence[Row], measure: str, reference: float = math.nan) -> 
 
 
 def learning_chart(
-    series: Sequence[Series], y_name: str, y_range: tuple[float, float], *, zero: bool = False
+    series: Sequence[Series], y_name: str, y_range: tuple[float, float], *, zero: bool = False, x_name: str = TO_LEARN
 ) -> Markup:
     """One line per method over the training size (logarithmic), an interval at each point, names at the right end.
 
-    With `zero` a dashed line stands where there is no gain.
+    With `zero` a dashed line stands at 0.
     """
-    width, left, top, bottom, spoken = 1064.0, 44.0, 24.0, 350.0, _spoken(series, y_name)
+    width, left, top, bottom, spoken = 1064.0, 44.0, 24.0, 350.0, _spoken(series, y_name, x_name)
     right = width - LETTER * max(len(one.name) for one in series)
     series, sizes = _on_logarithm(series)
     x, y = Scale(min(sizes), max(sizes), left + 24, right - 24, logarithmic=True), Scale(*y_range, bottom, top)
@@ -104,14 +106,14 @@ def learning_chart(
     dashed = line((left, y(0.0)), (right, y(0.0)), "reference") if zero else EMPTY
     axes = [
         y_axis(y, plain(y.ticks(6)), left, right),
-        x_axis(x, sizes, bottom, bottom, "variants to learn from"),
+        x_axis(x, sizes, bottom, bottom, x_name),
     ]
     return picture(width, bottom + 40, spoken, *axes, dashed, title, *lines, *names)
 
 
 def small_learning_chart(series: Sequence[Series], y_name: str, y_range: tuple[float, float]) -> Markup:
     """The same for one dataset: a small multiple without names, on the y range that all of them share."""
-    left, right, bottom, spoken = 34.0, 340.0, 170.0, _spoken(series, y_name)
+    left, right, bottom, spoken = 34.0, 340.0, 170.0, _spoken(series, y_name, TO_LEARN)
     series, sizes = _on_logarithm(series)
     x, y = Scale(min(sizes), max(sizes), left + 18, right - 18, logarithmic=True), Scale(*y_range, bottom, 8.0)
     lines = [_curve(one, x, y, 2.0 * (place - (len(series) - 1) / 2)) for place, one in enumerate(series)]
@@ -238,9 +240,9 @@ def _end_name(one: Series, x: float, y: float) -> Markup:
     return tag("text", one.name, x=x, y=y, dy="0.35em", class_="name series", style=colour(one.place))
 
 
-def _spoken(series: Sequence[Series], y_name: str) -> str:
+def _spoken(series: Sequence[Series], y_name: str, x_name: str) -> str:
     lines = [f"{one.name}: " + ", ".join(f"{at:g}: {i}" for at, i in sorted(one.points.items())) for one in series]
-    return f"{y_name} by number of variants to learn from. " + "; ".join(lines)
+    return f"{y_name} by number of {x_name}. " + "; ".join(lines)
 
 
 def _pair(pairs: Pairs, row: int) -> str:

@@ -86,6 +86,7 @@ class Findings:
         unscaled: methods that predict on another scale than the fitness: compared by rank, drawn without a 1:1 line.
         leaks: what the search for leaks found; empty where none was made.
         portraits: each dataset beside its best method, on the first split of `pairs`, in the order of the study.
+        campaigns: dataset -> the rows of its replayed campaigns.
     """
 
     title: str
@@ -103,6 +104,7 @@ class Findings:
     unscaled: frozenset[str] = frozenset({"zero_shot"})
     leaks: tuple[Finding, ...] = ()
     portraits: tuple[Portrait, ...] = ()
+    campaigns: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @cached_property
     def kin(self) -> Kin:

@@ -156,12 +156,26 @@ def predictions(config: Config, datasets: Sequence[str]) -> list[str]:
     ]
 
 
+def replayed(config: Config) -> list[str]:
+    """The datasets whose replayed campaigns belong to the study, and to its report."""
+    chosen: Sequence[str] = (config.get("campaign") or {}).get("datasets", ())
+    return list(chosen)
+
+
+def campaign(name: str) -> str:
+    """The file of a dataset's replayed campaigns, below results/."""
+    return f"campaigns/{name}.csv"
+
+
 def strangers(config: Config) -> Iterator[str]:
     """What a split or method names that the study does not have, and splits that a joint method cannot have."""
     for split, chosen in config["splits"].items():
         unknown = sorted(set((chosen or {}).get("datasets", ())) - set(config["datasets"]))
         if unknown:
             yield f"config.splits.{split}.datasets: no dataset {', '.join(unknown)} in this study"
+    unknown = sorted(set(replayed(config)) - set(config["datasets"]))
+    if unknown:
+        yield f"config.campaign.datasets: no dataset {', '.join(unknown)} in this study"
     for label in config["methods"]:
         asked = splits_of(config, label)
         unknown = sorted(set(asked) - set(config["splits"]))
@@ -195,6 +209,7 @@ def expected(config: Config) -> dict[str, list[str]]:
         **predictions,
         "evaluate": [f"metrics/{name}.csv" for name in names],
         "leaks": ["leaks.json"],
+        **({"campaign": [campaign(name) for name in replayed(config)]} if replayed(config) else {}),
         "report": ["report.html"],
     }
 

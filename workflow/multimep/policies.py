@@ -51,6 +51,8 @@ class Campaign:
     """What is replayed.
 
     Attributes:
+        datasets: those whose campaigns the study's report waits for and shows; none if not given, and then
+            `snakemake campaigns` replays all of them.
         policies: name -> policy; random, zero-shot, additive greedy and `site_gp` with every acquisition if not
             given.
         first: variants of the first batch.
@@ -59,6 +61,7 @@ class Campaign:
         seeds: campaigns per policy.
     """
 
+    datasets: tuple[str, ...] = ()
     policies: Mapping[str, Policy] = field(default_factory=standard)
     first: int = 96
     batch: int = 96

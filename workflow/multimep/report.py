@@ -14,7 +14,17 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from multimep import curve_panels, figures, measures, method_panels, null_gate, portrait_panels, tables, usage_table
+from multimep import (
+    campaign_panels,
+    curve_panels,
+    figures,
+    measures,
+    method_panels,
+    null_gate,
+    portrait_panels,
+    tables,
+    usage_table,
+)
 from multimep.dataset import Record, write_whole
 from multimep.drawing import colour, decimal, soft
 from multimep.findings import MAIN, Findings, Provenance, Verdict
@@ -26,6 +36,7 @@ SECTIONS = {
     "leaks": "Leaks",
     "accuracy": "Methods by dataset",
     "curves": "Learning curves",
+    "campaigns": "Campaigns",
     "scatter": "Predictions",
     "calibration": "Calibration",
     "portraits": "Dataset by dataset",
@@ -122,6 +133,9 @@ def _views(findings: Findings) -> dict[str, object]:
         "dot_plots": [method_panels.dot_plot(findings, split) for split in findings.splits],
         "curves": curve_panels.curves(findings),
         "transfers": curve_panels.transfers(findings),
+        "campaigns": campaign_panels.panels(findings),
+        "campaign_columns": campaign_panels.COLUMNS.values(),
+        "campaign_caption": campaign_panels.CAPTION,
         "scatter": method_panels.scatter(findings),
         "calibrations": method_panels.calibrations(findings),
         "calibration_caption": method_panels.CALIBRATION,

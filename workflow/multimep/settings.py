@@ -96,7 +96,7 @@ class Study:
         leaks: which methods the search for leaks runs, and on how much.
         comparisons: which methods are held against each other, by their labels; the standard questions of which the
             study has both methods if not given.
-        campaign: what `snakemake campaigns` replays.
+        campaign: what is replayed round by round, and of which datasets the report shows it.
         seed: everything random follows from it.
         mirror: file:///... or http://..., takes the place of scheme and host of every URL.
         cache: folder of downloads.

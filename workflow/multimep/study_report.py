@@ -12,6 +12,7 @@ import yaml
 
 from multimep import (
     accounting,
+    campaign,
     charges,
     embeddings,
     findings,
@@ -57,6 +58,10 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
         lacking=null_gate.missing(known),
         margin=study.evaluation.margin,
         leaks=leaks.read(results / "leaks.json"),
+        campaigns={
+            name: campaign.read(results / layout.campaign(name))
+            for name in layout.replayed({"campaign": vars(study.campaign)})
+        },
         charged=tuple(charges.sentences(charges.ask([Path.cwd(), results.resolve().parent]), study.cluster)),
     )
     twin.write(told, twin_path(output))

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pydantic
 
-from multimep import portraits, tables
+from multimep import campaign, portraits, tables
 from multimep.accounting import Account
 from multimep.dataset import Record, write_whole
 from multimep.drawing import Interval
@@ -122,6 +122,20 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A policy's campaigns when so many variants of a landscape were measured: means over seeds."""
+
+    dataset: str
+    policy: str
+    seeds: int
+    measured: int
+    regret: Estimate
+    best: float
+    top_1: float
+    top_10: float
+
+
+@dataclass(frozen=True)
 class Taken:
     """What a station, or one method's predictions, took: in jobs, seconds and estimated kilowatt-hours."""
 
@@ -153,6 +167,7 @@ class Twin:
     scores: Sequence[Score]
     learning: Sequence[Point]
     portraits: Sequence[Picture]
+    campaigns: Sequence[Step]
     datasets: Sequence[Source]
     taken: Sequence[Taken]
     provenance: Provenance
@@ -172,6 +187,7 @@ def twin(findings: Findings) -> Twin:
         list(_scores(findings)),
         list(_points(findings.curves)),
         [_picture(one) for one in findings.portraits],
+        [step for name, table in findings.campaigns.items() for step in _steps(name, table)],
         [_source(record) for record in findings.records],
         list(_taken(findings.account)),
         findings.provenance,
@@ -223,6 +239,15 @@ def _picture(one: Portrait) -> Picture:
     ]
     covered = {f"{level:.2f}": share for level, share in portraits.coverage(one).items()}
     return Picture(one.dataset, one.split, one.method, len(one.mutants), covered, picks)
+
+
+def _steps(name: str, table: pd.DataFrame) -> Iterator[Step]:
+    seeds, keys = table["seed"].nunique(), ["policy", "measured"]
+    means = table.groupby(keys, as_index=False)[["best", "top_1", "top_10"]].mean()
+    for row in campaign.rounds(table, "regret").merge(means, on=keys, validate="one_to_one").to_dict("records"):
+        regret = _estimate(Interval(row["value"], row["low"], row["high"]))
+        found = (float(row[key]) for key in ("best", "top_1", "top_10"))
+        yield Step(name, str(row["policy"]), seeds, int(row["measured"]), regret, *found)
 
 
 def _source(record: Record) -> Source:

@@ -1,7 +1,7 @@
 rule campaigns:
-    """Every dataset's replayed campaigns: a target of its own, `snakemake campaigns`, that no report waits for."""
+    """The replayed campaigns of the datasets that the study names for it, else of all: `snakemake campaigns`."""
     input:
-        expand("<results>/campaigns/{dataset}.csv", dataset=DATASETS),
+        expand("<results>/campaigns/{dataset}.csv", dataset=REPLAYED or DATASETS),
 
 
 rule campaign:
@@ -21,7 +21,7 @@ rule campaign:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        settings=json.dumps(config.get("campaign", {}), sort_keys=True),
+        settings=json.dumps(PLAYED_BY, sort_keys=True),
         language_model=LANGUAGE_MODEL,
         seed=SEED,
         version=VERSION,

@@ -22,6 +22,7 @@ DATASETS = list(config["datasets"])
 SPLITS = list(config["splits"])
 SINGLE = [label for label in config["methods"] if not layout.is_joint(config, label)]
 JOINT = [label for label in config["methods"] if layout.is_joint(config, label)]
+REPLAYED = layout.replayed(config)
 SEED = config.get("seed", 0)
 ROOT = str(Path(workflow.configfiles[-1]).parent) if workflow.configfiles else "."
 RESULTS = Path(config.get("pathvars", {}).get("results", "results"))
@@ -45,6 +46,10 @@ FOUND_BY = {
 # The margin of equivalence is the report's alone.
 SCORED_BY = {
     key: value for key, value in config.get("evaluation", {}).items() if key != "margin"
+}
+# Which datasets are replayed decides no replay.
+PLAYED_BY = {
+    key: value for key, value in config.get("campaign", {}).items() if key != "datasets"
 }
 # The last three: what they are worth was measured on two shared cores (benchmarks/environment.py, 2026-11-22).
 ENVIRONMENT = {
