@@ -29,6 +29,7 @@ include: "workflow/rules/metrics.smk"
 include: "workflow/rules/leaks.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/campaigns.smk"
+include: "workflow/rules/recommendations.smk"
 
 
 rule all:

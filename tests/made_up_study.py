@@ -10,6 +10,8 @@ from multimep.cluster import Cluster
 from multimep.dataset import Dataset, Record, Variants
 from multimep.findings import Findings, Provenance, pair
 from multimep.mutations import AMINO_ACIDS, Mutation, format_genotype
+from multimep.plate_files import PICK_COLUMNS, Plate
+from multimep.plate_map import Well, picture
 from multimep.portraits import portrait
 from multimep.predictions import Predictions
 
@@ -91,6 +93,18 @@ def replayed(rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(campaign.COLUMNS))
 
 
+def next_plate() -> Plate:
+    """Two mutants in three wells; the remark of one is hostile, the other has no standard deviation."""
+    rows = [
+        ("1", "M1A:K2C", "1:A1 1:B7", "1.5", "0.25", "0.5", "2", "1", EVIL),
+        ("2", "M1A:K2D", "1:C3", "1.25", "nan", "nan", "1.25", "2", ""),
+    ]
+    about = {"mutants": 2, "method": "additive", "candidates": 1200, "scored": 1200, "exhaustive": True, "gap": 0.001}
+    wells = [Well(1, name, mutant, "mutant", 1) for name, mutant in (("A1", "M1A:K2C"), ("C3", "M1A:K2D"))]
+    drawn = picture(wells, {"M1A:K2C": 1.5, "M1A:K2D": 1.25}, 96, "Next plate")
+    return Plate([dict(zip(PICK_COLUMNS, row, strict=True)) for row in rows], about, str(drawn))
+
+
 def demo(names: list[str], methods: tuple[str, ...] = METHODS, size: int = 420) -> Findings:
     """A study of made-up scans and made-up predictions with computed metrics."""
     rng = np.random.default_rng(1)
@@ -117,11 +131,11 @@ def demo(names: list[str], methods: tuple[str, ...] = METHODS, size: int = 420) 
         "evaluate": [accounting.Run(2.2)],
     }
     account = accounting.account(jobs, Cluster(price_per_gpu_hour=2.0))
-    campaigns = {names[0]: replayed(rng)}
+    campaigns, plates = {names[0]: replayed(rng)}, {names[0]: next_plate()}
     return Findings(
         "Six simulated scans",
         "Which way of using a protein language model predicts these mutants best: zero-shot, a Gaussian process on "
         "embeddings, fine-tuning per protein, or one multitask model with a head per protein? And how sure are we?",
         pd.concat(parts, ignore_index=True), tuple(record for _, record in scans), provenance, {"random": pairs},
-        account, portraits=tuple(portraits), campaigns=campaigns,
+        account, portraits=tuple(portraits), campaigns=campaigns, plates=plates,
     )  # fmt: skip

@@ -91,6 +91,7 @@ def study(folder: Path) -> dict[str, Any]:
         },
         "evaluation": {"bootstrap": 20},
         "campaign": {"datasets": ["gamma"], "first": 6, "batch": 4, "rounds": 2, "seeds": 2, "policies": POLICIES},
+        "recommend": {"datasets": ["gamma"], "method": "additive", "wishes": {"rules": {"wells": 12}}},
     }
 
 

@@ -170,6 +170,7 @@ ORDER = (
     "method_panels",
     "curve_panels",
     "campaign_panels",
+    "plate_panels",
     "portrait_panels",
     "report",
     "twin",

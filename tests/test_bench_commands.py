@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,7 +17,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from multimep import dataset, new_predictions, predictions, sources, typed_values
+from multimep import dataset, new_predictions, plate_files, predictions, sources, typed_values
 from multimep.candidates import blocks, read_blocks, read_variants, space
 from multimep.codons import HOSTS, RESIDUE, CodonError, best, reverse_complement, start_of, translated
 from multimep.inspection import dataset_of
@@ -144,6 +145,19 @@ def test_three_commands_lead_from_a_csv_to_an_order_sheet_that_obeys_every_rule(
     about = json.loads((plate / "about.json").read_text())
     assert about["gap"] <= 0.011
     assert about["seed"] == 0
+
+
+def test_a_plate_that_was_written_is_read_and_a_folder_that_is_none_is_refused(walked, tmp_path):
+    found = plate_files.read(walked / "plate")
+    told = pd.read_csv(walked / "plate/picks.csv")
+    assert [row["mutant"] for row in found.picks] == told["mutant"].tolist()
+    assert found.about["mutants"] == len(told) and found.picture.startswith("<svg")
+    with pytest.raises(PlateError, match=r"picks\.csv: No such file or directory; make the plate again"):
+        plate_files.read(tmp_path)
+    shutil.copytree(walked / "plate", tmp_path / "edited")
+    told.drop(columns="wells").to_csv(tmp_path / "edited/picks.csv", index=False)
+    with pytest.raises(PlateError, match=r"picks\.csv: its columns are not rank, mutant, wells"):
+        plate_files.read(tmp_path / "edited")
 
 
 def test_the_predictor_knows_what_taught_it_and_an_older_file_is_refused_for_a_plate(walked, run, monkeypatch):

@@ -161,6 +161,14 @@ def test_sizes_are_read_from_the_files_of_the_stations(tmp_path: Path) -> None:
     assert costs.read_folds(split) == {"fold0": (1, 0)}
 
 
+def test_a_fit_on_all_variants_teaches_all_and_asks_none(tmp_path: Path) -> None:
+    record, model = str(tmp_path / "record.json"), str(tmp_path / "model.json")
+    Path(record).write_text('{"wild_type": "ACDEF", "counts": {"variants": 7}}')
+    Path(model).write_text('{"parameters": 9, "layers": 2, "width": 3}')
+    found = forecast.whole_fit("site_gp", {"prior": "tuned"}, record, model)
+    assert found == Work("site_gp", ((7, 0),), 5, Model(9, 2, 3), {"prior": "tuned"})
+
+
 def test_who_only_teaches_counts_in_every_fit_that_it_teaches_and_in_no_other() -> None:
     asked = {"D/n24_seed0": (24, 10), "D/n96_seed0": (96, 10), "far": (300, 0)}
     far = {"far/n24_seed0": (24, 50), "D": (300, 0), "elsewhere": (300, 0)}

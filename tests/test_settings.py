@@ -130,9 +130,22 @@ def test_a_split_of_some_datasets_is_for_methods_that_learn_each_alone():
     assert study(values)
 
 
-def test_a_campaign_on_a_dataset_that_is_not_there_is_refused():
-    with pytest.raises(SettingsError, match=r"config\.campaign\.datasets: no dataset toys in this study"):
-        study(changed("campaign", to={"datasets": ["toy", "toys"]}))
+@pytest.mark.parametrize("block", ["campaign", "recommend"])
+def test_a_campaign_or_plate_of_a_dataset_that_is_not_there_is_refused(block):
+    with pytest.raises(SettingsError, match=rf"config\.{block}\.datasets: no dataset toys in this study"):
+        study(changed(block, to={"datasets": ["toy", "toys"]}))
+
+
+@pytest.mark.parametrize("named", ["", "another", "fine_tune_together"])
+def test_a_plate_is_chosen_by_a_method_of_the_study_that_learns_each_protein_alone(named):
+    values = changed("methods", "fine_tune_together", to={})
+    values["recommend"] = {"datasets": ["toy"], "method": named}
+    with pytest.raises(
+        SettingsError, match=rf"config\.recommend\.method: {named or 'none is named'}; choose .* additive"
+    ):
+        study(values)
+    values["recommend"]["method"] = "additive"
+    assert study(values).recommend.method == "additive"
 
 
 @pytest.mark.parametrize("name", ["study", "datasets", "splits", "methods"])

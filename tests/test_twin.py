@@ -76,6 +76,14 @@ def test_campaigns_are_told_by_round_with_their_seeds(study: Findings, told: dic
         assert one["top_1"] == pytest.approx(part["top_1"].mean())
 
 
+def test_every_pick_of_a_next_plate_is_told_with_its_wells(study: Findings, told: dict) -> None:
+    first, second = told["plates"]
+    assert (first["rank"], first["mutant"], first["std"], first["far"], first["wells"]) == (
+        1, "M1A:K2C", 0.25, EVIL, ["1:A1", "1:B7"],
+    )  # fmt: skip
+    assert (second["std"], second["distance"], second["method"]) == (None, 2, "additive")
+
+
 def test_a_study_without_anything_is_told_too(study: Findings, tmp_path: Path) -> None:
     bare = Findings("bare", "why?", study.metrics.iloc[:0], study.records, Provenance("today"))
     twin.write(bare, tmp_path / "report.json")

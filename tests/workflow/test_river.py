@@ -66,6 +66,17 @@ def test_the_report_waits_for_the_campaigns_that_the_study_names(finished: Works
     assert [path.name for path in (finished.folder / "results/campaigns").iterdir()] == ["gamma.csv"]
 
 
+def test_the_report_shows_the_next_plate_of_what_nobody_has_measured(finished: Workspace) -> None:
+    told = json.loads((finished.folder / "results/report.json").read_text())["plates"]
+    assert len(told) == 10 and {(one["dataset"], one["method"]) for one in told} == {("gamma", "additive")}
+    measured = {line.split(",")[0] for line in (finished.folder / "gamma.csv").read_text().splitlines()}
+    assert not measured & {one["mutant"] for one in told}
+    wells = {well for one in told for well in one["wells"]}
+    assert len(wells) == 10 and (finished.folder / "results/plates/gamma/order.csv").exists()
+    page = (finished.folder / "results/report.html").read_text()
+    assert all(one["mutant"].replace(":", ":<wbr>") in page for one in told)
+
+
 def test_snakemake_s_own_report_carries_page_data_and_metrics_with_their_captions(finished: Workspace) -> None:
     finished.snakemake("--report", "own.html")
     page = (finished.folder / "own.html").read_text()

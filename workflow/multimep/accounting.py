@@ -28,6 +28,8 @@ STATIONS = (
     "evaluate",
     "leaks",
     "campaign",
+    "fit",
+    "plate",
     "report",
 )
 """In the order of the flow: folders (or single files) below benchmarks/."""

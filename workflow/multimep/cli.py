@@ -28,6 +28,7 @@ from multimep.options import (
     Results,
     Seed,
     Settings,
+    Stores,
     Table,
 )
 
@@ -91,7 +92,7 @@ def cross_predict(
     dataset: Annotated[list[Path], typer.Option(help="Dataset CSV; several for a joint method.")],
     split: Annotated[list[Path], typer.Option(help="Split CSV of each dataset, in the same order.")],
     output: Annotated[list[Path], typer.Option(help="Predictions CSV of each dataset, in the same order.")],
-    store: Annotated[list[Path] | None, typer.Option(help="Embedding stores to look in first.")] = None,
+    store: Stores = None,
     settings: Settings = "{}",
     language_model: Language = "mini",
     seed: Seed = 0,
@@ -119,6 +120,7 @@ def fit(
     table: Table,
     output: Output,
     method: Annotated[str, typer.Option(help="Name of a method (see `multimep methods`).")] = "embedding_gp",
+    store: Stores = None,
     settings: Settings = "{}",
     language_model: Language = "mini",
     seed: Seed = 0,
@@ -135,10 +137,10 @@ def fit(
     from multimep.downloads import checksum
     from multimep.methods import predictor_file
 
-    paths.check([table], [output])
+    paths.check([table, *(store or [])], [output])
     values = studies.parse(settings, "--settings")
     data = inspection.dataset_of(table, wild_type)
-    embedder = chosen_model.embedder(language_model, [], mirror, cache)
+    embedder = chosen_model.embedder(language_model, store or [], mirror, cache)
     with interruption.watch(checkpoints, chosen_model.identity(language_model)):
         predictor = studies.method(method, values, "--settings").fit([data], embedder, seed)
         proteins = {data.name: data.wild_type}

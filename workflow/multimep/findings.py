@@ -19,6 +19,7 @@ from multimep.drawing import MINUS, Interval
 from multimep.figures import Pairs
 from multimep.leaks import Finding
 from multimep.null_gate import Hurdle
+from multimep.plate_files import Plate
 from multimep.portraits import Portrait
 from multimep.predictions import Predictions
 from multimep.questions import MARGIN, Question, by_usual_labels
@@ -87,6 +88,7 @@ class Findings:
         leaks: what the search for leaks found; empty where none was made.
         portraits: each dataset beside its best method, on the first split of `pairs`, in the order of the study.
         campaigns: dataset -> the rows of its replayed campaigns.
+        plates: dataset -> its next plate.
     """
 
     title: str
@@ -105,6 +107,7 @@ class Findings:
     leaks: tuple[Finding, ...] = ()
     portraits: tuple[Portrait, ...] = ()
     campaigns: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    plates: Mapping[str, Plate] = field(default_factory=dict)
 
     @cached_property
     def kin(self) -> Kin:

@@ -36,7 +36,9 @@ methods:
 
 language_model: {{name: mini}}  # shipped with multimep; esm2_t33_650M_UR50D is better and is downloaded
 
-# The next plate needs no study:
+# Which mutants to make next, at the end of the report; better by the method that has won:
+# recommend: {{datasets: [{name}], method: site_gp}}
+# It needs no study:
 #   multimep fit {path} --wild-type {wild_type_word} --method site_gp --output {name}.safetensors
 #   multimep recommend {name}.safetensors --output plate_1
 """

@@ -134,6 +134,12 @@ def read_work(
     return Work(method, tuple(folds), length, costs.read_model(model) if model else NONE, settings)
 
 
+def whole_fit(method: str, settings: Mapping[str, Any], record: str, model: str) -> Work:
+    """The sizes of one fit of a method on all variants of a dataset."""
+    rows, length = costs.read_size(record)
+    return Work(method, ((rows, 0),), length, costs.read_model(model), settings)
+
+
 def fits(splits: Sequence[Mapping[str, tuple[int, int]]]) -> Iterator[tuple[int, int]]:
     """Rows that teach and are asked, of each dataset in each fit; `D` that only teaches does so in every `D/...`."""
     questions = {name for folds in splits for name, (_, asked) in folds.items() if asked}

@@ -162,6 +162,17 @@ def replayed(config: Config) -> list[str]:
     return list(chosen)
 
 
+def plated(config: Config) -> list[str]:
+    """The datasets whose next plates belong to the study, and to its report."""
+    chosen: Sequence[str] = (config.get("recommend") or {}).get("datasets", ())
+    return list(chosen)
+
+
+def plate(name: str) -> str:
+    """The folder of a dataset's next plate, below results/."""
+    return f"plates/{name}"
+
+
 def campaign(name: str) -> str:
     """The file of a dataset's replayed campaigns, below results/."""
     return f"campaigns/{name}.csv"
@@ -173,9 +184,12 @@ def strangers(config: Config) -> Iterator[str]:
         unknown = sorted(set((chosen or {}).get("datasets", ())) - set(config["datasets"]))
         if unknown:
             yield f"config.splits.{split}.datasets: no dataset {', '.join(unknown)} in this study"
-    unknown = sorted(set(replayed(config)) - set(config["datasets"]))
-    if unknown:
-        yield f"config.campaign.datasets: no dataset {', '.join(unknown)} in this study"
+    for block, named in {"campaign": replayed(config), "recommend": plated(config)}.items():
+        unknown = sorted(set(named) - set(config["datasets"]))
+        if unknown:
+            yield f"config.{block}.datasets: no dataset {', '.join(unknown)} in this study"
+    if plated(config):
+        yield from _plate_strangers(config, str(config["recommend"].get("method", "")))
     for label in config["methods"]:
         asked = splits_of(config, label)
         unknown = sorted(set(asked) - set(config["splits"]))
@@ -188,6 +202,15 @@ def strangers(config: Config) -> Iterator[str]:
                 f"config.methods.{label}: learns several datasets at once, and split {partial[0]} has only some of the "
                 "study's; name the splits of this method, without that one, as in 'splits: [low_n]'"
             )
+
+
+def _plate_strangers(config: Config, label: str) -> Iterator[str]:
+    alone = [name for name in config["methods"] if not is_joint(config, name)]
+    if label not in alone:
+        yield (
+            f"config.recommend.method: {label or 'none is named'}; choose one of the study's methods that learn each "
+            f"protein alone: {', '.join(alone)}"
+        )
 
 
 def expected(config: Config) -> dict[str, list[str]]:
@@ -210,6 +233,7 @@ def expected(config: Config) -> dict[str, list[str]]:
         "evaluate": [f"metrics/{name}.csv" for name in names],
         "leaks": ["leaks.json"],
         **({"campaign": [campaign(name) for name in replayed(config)]} if replayed(config) else {}),
+        **({"plate": [f"{plate(name)}/picks.csv" for name in plated(config)]} if plated(config) else {}),
         "report": ["report.html"],
     }
 

@@ -10,6 +10,7 @@ class CommandError(ValueError):
     """Arguments that do not go together; the message says what to give."""
 
 
+Stores = Annotated[list[Path] | None, typer.Option(help="Embedding stores to look in first.")]
 Settings = Annotated[
     str,
     typer.Option(

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from multimep.recommendation import Recommendation, Wishes, order, picked
 PICKS, PLATE, PICTURE, OLIGOS, ORDER, ABOUT = (
     "picks.csv", "plate.csv", "plate.svg", "oligos.csv", "order.csv", "about.json"
 )  # fmt: skip
+
+PICK_COLUMNS = ("rank", "mutant", "wells", "mean", "std", "noisy_std", "acquisition", "distance", "far")
 
 
 def contents(found: Recommendation, wishes: Wishes, dataset: str, wild_type: str, dna: str) -> dict[str, str]:
@@ -77,10 +80,9 @@ def _picks(found: Recommendation) -> str:
         if well.role == plate_map.PICK:
             wells.setdefault(well.mutant, []).append(f"{well.plate}:{well.name}")
     rows = picked(found)
-    header = ("rank", "mutant", "wells", "mean", "std", "noisy_std", "acquisition", "distance", "far")
     columns = zip(found.choice.chosen, rows.mean, rows.std, rows.noisy_std, found.distances, found.remarks, strict=True)
     return _table(
-        header,
+        PICK_COLUMNS,
         (
             (rank, one.mutant, " ".join(wells[one.mutant]), *map(_number, (mean, std, noisy, one.value)), distance, far)
             for rank, (one, mean, std, noisy, distance, far) in enumerate(columns, start=1)
@@ -126,6 +128,29 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A plate that was written: its picks as text, by column, best first; how it came about; its picture."""
+
+    picks: Sequence[Mapping[str, str]]
+    about: Mapping[str, Any]
+    picture: str
+
+
+def read(folder: Path) -> Plate:
+    """The plate in a folder that `write` made; raises PlateError that names the file."""
+    texts = {}
+    for name in (PICKS, ABOUT, PICTURE):
+        try:
+            texts[name] = (folder / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise PlateError(f"{folder / name}: {error.strerror}; make the plate again") from error
+    picks = list(csv.DictReader(io.StringIO(texts[PICKS])))
+    if any(set(row) != set(PICK_COLUMNS) for row in picks):
+        raise PlateError(f"{folder / PICKS}: its columns are not {', '.join(PICK_COLUMNS)}; make the plate again")
+    return Plate(picks, json.loads(texts[ABOUT]), texts[PICTURE])
 
 
 def check_new(folder: Path) -> None:

@@ -6,6 +6,7 @@ JSON schema, which Snakemake checks without importing torch.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +81,21 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class NextPlate:
+    """Which datasets' next plates are chosen, and how.
+
+    Attributes:
+        datasets: none if not given.
+        method: label of a method of the study that learns each protein alone; it is fitted anew, on all variants.
+        wishes: candidates, acquisition, rules of the plate: the settings of `multimep recommend`.
+    """
+
+    datasets: tuple[str, ...] = ()
+    method: str = ""
+    wishes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Study:
     """A whole study, as config.yaml says it.
 
@@ -97,6 +113,7 @@ class Study:
         comparisons: which methods are held against each other, by their labels; the standard questions of which the
             study has both methods if not given.
         campaign: what is replayed round by round, and of which datasets the report shows it.
+        recommend: of which datasets the next plate is chosen, by which method, under which rules.
         seed: everything random follows from it.
         mirror: file:///... or http://..., takes the place of scheme and host of every URL.
         cache: folder of downloads.
@@ -114,6 +131,7 @@ class Study:
     leaks: LeakSearch = field(default_factory=LeakSearch)
     comparisons: tuple[Question, ...] | None = None
     campaign: Campaign = field(default_factory=Campaign)
+    recommend: NextPlate = field(default_factory=NextPlate)
     seed: int = 0
     mirror: str | None = None
     cache: str = "results/cache"
@@ -213,10 +231,18 @@ def schema() -> dict[str, Any]:
         "oneOf": [{**one, "properties": {**DIVIDED, **one["properties"]}} for one in schemes]
     }
     properties["methods"] = _named_methods(list(METHODS), definitions, ASKED_ON)
+    definitions["NextPlate"]["properties"]["wishes"] = _wishes(definitions)
     definitions["Inside"] = _named_methods([name for name in METHODS if not METHODS[name].joint], definitions, {})
     for name in ("datasets", "splits", "methods"):
         properties[name]["propertyNames"] = {"pattern": paths.NAME}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_closed(whole), "$defs": _closed(definitions)}
+
+
+def _wishes(definitions: dict[str, Any]) -> dict[str, Any]:
+    wishes = import_module("multimep.recommendation").Wishes  # seconds, and only the schema needs it
+    whole = pydantic.TypeAdapter(wishes).json_schema(ref_template="#/$defs/{model}")
+    definitions.update(whole.pop("$defs", {}))
+    return {**whole, "description": wishes.__doc__.splitlines()[0]}
 
 
 ASKED_ON = {"splits": {"type": "array", "items": {"type": "string"}}}

@@ -19,6 +19,7 @@ from multimep import (
     layout,
     leaks,
     null_gate,
+    plate_files,
     questions,
     report,
     settings,
@@ -58,10 +59,8 @@ def write_report(study: Study, configuration: str, results: Path, benchmarks: Pa
         lacking=null_gate.missing(known),
         margin=study.evaluation.margin,
         leaks=leaks.read(results / "leaks.json"),
-        campaigns={
-            name: campaign.read(results / layout.campaign(name))
-            for name in layout.replayed({"campaign": vars(study.campaign)})
-        },
+        campaigns={name: campaign.read(results / layout.campaign(name)) for name in study.campaign.datasets},
+        plates={name: plate_files.read(results / layout.plate(name)) for name in study.recommend.datasets},
         charged=tuple(charges.sentences(charges.ask([Path.cwd(), results.resolve().parent]), study.cluster)),
     )
     twin.write(told, twin_path(output))

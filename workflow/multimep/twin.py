@@ -136,6 +136,22 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Pick:
+    """A mutant of a next plate; distance: substitutions to the nearest measured variant; far: why, or empty."""
+
+    dataset: str
+    method: str
+    rank: int
+    mutant: str
+    predicted: float
+    std: float | None
+    acquisition: float
+    distance: int
+    far: str
+    wells: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Taken:
     """What a station, or one method's predictions, took: in jobs, seconds and estimated kilowatt-hours."""
 
@@ -168,6 +184,7 @@ class Twin:
     learning: Sequence[Point]
     portraits: Sequence[Picture]
     campaigns: Sequence[Step]
+    plates: Sequence[Pick]
     datasets: Sequence[Source]
     taken: Sequence[Taken]
     provenance: Provenance
@@ -188,6 +205,7 @@ def twin(findings: Findings) -> Twin:
         list(_points(findings.curves)),
         [_picture(one) for one in findings.portraits],
         [step for name, table in findings.campaigns.items() for step in _steps(name, table)],
+        [_pick(name, plate.about["method"], one) for name, plate in findings.plates.items() for one in plate.picks],
         [_source(record) for record in findings.records],
         list(_taken(findings.account)),
         findings.provenance,
@@ -248,6 +266,14 @@ def _steps(name: str, table: pd.DataFrame) -> Iterator[Step]:
         regret = _estimate(Interval(row["value"], row["low"], row["high"]))
         found = (float(row[key]) for key in ("best", "top_1", "top_10"))
         yield Step(name, str(row["policy"]), seeds, int(row["measured"]), regret, *found)
+
+
+def _pick(dataset: str, method: str, row: Mapping[str, str]) -> Pick:
+    numbers = (float(row["mean"]), _known(float(row["std"])), float(row["acquisition"]))
+    return Pick(
+        dataset, method, int(row["rank"]), row["mutant"], *numbers, int(row["distance"]), row["far"],
+        row["wells"].split(),
+    )  # fmt: skip
 
 
 def _source(record: Record) -> Source:

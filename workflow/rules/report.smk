@@ -5,6 +5,7 @@ rule report:
         predictions=predictions(*DATASETS),
         tables=expand("<results>/datasets/{dataset}.csv", dataset=DATASETS),
         leaks="<results>/leaks.json",
+        plates=expand("<results>/plates/{dataset}", dataset=PLATED),
         campaigns=expand("<results>/campaigns/{dataset}.csv", dataset=REPLAYED),
         records=expand("<results>/datasets/{dataset}.json", dataset=DATASETS),
     output:

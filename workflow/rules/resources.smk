@@ -34,8 +34,11 @@ def of_site(on_gpu):
     return found if CLUSTER else {}
 
 
-def asks(label=None):
-    """The resources of a rule's jobs: a station's, or of the method of this label (of the wildcard if none is given)."""
+def asks(label=None, priced=None):
+    """The resources of a rule's jobs: a station's, or of the method of this label (of the wildcard if none is given).
+
+    `priced` gives the cost from label and inputs; that of cross-predictions and stations if not given.
+    """
 
     def labelled(wildcards):
         return label or wildcards.method
@@ -47,12 +50,11 @@ def asks(label=None):
         )
 
     def megabytes(wildcards, input, attempt):
-        return costs.megabytes(cost(labelled(wildcards), input), attempt)
+        return costs.megabytes((priced or cost)(labelled(wildcards), input), attempt)
 
     def minutes(wildcards, input, attempt):
-        return costs.minutes(
-            cost(labelled(wildcards), input), attempt, CLUSTER.get("walltime")
-        )
+        found = (priced or cost)(labelled(wildcards), input)
+        return costs.minutes(found, attempt, CLUSTER.get("walltime"))
 
     return {
         "mem_mb": megabytes,
@@ -76,6 +78,15 @@ def cost(label, input):
         splits,
         input.get("model"),
     )
+    return costs.predict(work, gpus=bool(CLUSTER.get("gres")), factors=FACTORS)
+
+
+def fit_cost(label, input):
+    """What one fit of a method on all variants of a dataset is predicted to take."""
+    method, settings = layout.method_of(config, label), layout.settings_of(
+        config, label
+    )
+    work = forecast.whole_fit(method, settings, input.records, input.model)
     return costs.predict(work, gpus=bool(CLUSTER.get("gres")), factors=FACTORS)
 
 
