@@ -1,10 +1,8 @@
-"""The files of a recommended plate: what to make, where it stands, what to order; a folder, whole or absent."""
+"""The files of a recommended plate: what to make, where it stands, what to order."""
 
 import csv
 import io
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +11,6 @@ from typing import Any
 from multimep import __version__, plate_map
 from multimep.downloads import checksum
 from multimep.oligos import Oligo, Ordering, oligos
-from multimep.plate_rules import PlateError
 from multimep.recommendation import Recommendation, Wishes, order, picked
 
 PICKS, PLATE, PICTURE, OLIGOS, ORDER, ABOUT = (
@@ -126,25 +123,3 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
-
-
-def check_new(folder: Path) -> None:
-    """Raise PlateError where the folder could not be made: it is there already, or lies below a file."""
-    if folder.exists():
-        raise PlateError(f"{folder}: is there already; choose another --output, no plate is overwritten")
-    parent = next(one for one in folder.absolute().parents if one.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise PlateError(f"{folder}: {parent} is no folder that can be written to; choose another --output")
-
-
-def write(files: Mapping[str, str], folder: Path) -> None:
-    """Write all files into a new folder, or none."""
-    check_new(folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
-        for name, text in files.items():
-            (partial / name).write_text(text, encoding="utf-8", newline="\n")
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

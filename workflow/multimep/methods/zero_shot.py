@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
-from multimep.methods.method import State, only
+from multimep.methods.method import State, Sums, only
 from multimep.mutations import COLUMN, Genotype
 from multimep.predictions import Predictions, without_std
 
@@ -50,6 +50,10 @@ class ZeroShotPredictor:
     def predict(self, variants: Variants) -> Predictions:
         """Log-odds in nats, turned so that they rise with the target; comparable by rank, not by value."""
         return without_std(variants.mutants, self.sign * scores(self.log_probabilities, variants.genotypes))
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The scores, which are sums of log-odds."""
+        return Sums(self.predict(variants).mean, "fitness")
 
     def state(self) -> State:
         """The log-probabilities and the direction."""
