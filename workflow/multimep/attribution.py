@@ -159,9 +159,11 @@ def _sampled(
     genotype: Genotype, known: Means, drawn: Int[np.ndarray, "orders k"]
 ) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k"]]:
     """Mean gain of each mutation over the orders, and its standard error from pairs of an order and its reverse."""
+    masks = [_prefixes(order) for order in drawn]
+    value = {mask: known[_named(genotype, mask)] for mask in {one for some in masks for one in some}}
     gains = np.empty(drawn.shape)
-    for row, order in enumerate(drawn):
-        gains[row, order] = np.diff([known[_named(genotype, mask)] for mask in _prefixes(order)])
+    for row, (order, some) in enumerate(zip(drawn, masks, strict=True)):
+        gains[row, order] = np.diff([value[mask] for mask in some])
     pairs = gains.reshape(-1, 2, len(genotype)).mean(axis=1)
     return pairs.mean(axis=0), pairs.std(axis=0, ddof=1) / np.sqrt(len(pairs))
 

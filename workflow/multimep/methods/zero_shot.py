@@ -64,12 +64,12 @@ def scores(
     log_probabilities: Float[np.ndarray, "length 20"], genotypes: Sequence[Genotype]
 ) -> Float[np.ndarray, " variants"]:
     """The zero-shot score of each genotype: how much likelier its residues are than the wild type's, in nats."""
-    # s(g) = sum over mutations of log p(substitute | position) - log p(reference | position)
+    # s(g) = sum over mutations of log p(substitute | position) - log p(reference | position), in float64
+    table = np.asarray(log_probabilities, np.float64)
     return np.array(
         [
             sum(
-                log_probabilities[m.position - 1, COLUMN[m.substitute]]
-                - log_probabilities[m.position - 1, COLUMN[m.reference]]
+                table[m.position - 1, COLUMN[m.substitute]] - table[m.position - 1, COLUMN[m.reference]]
                 for m in genotype
             )
             for genotype in genotypes
