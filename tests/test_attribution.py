@@ -43,7 +43,7 @@ SITES_ALONE = {"profile": True, "attention": True, "embedding": False, "zero_sho
 SUMS = {
     "additive": {}, "one_hot_ridge": {}, "augmented_ridge": {}, "zero_shot": {},
     "likelihood_tune": QUICK["likelihood_tune"], "site_gp": {}, "epistasis_gp": {}, "plm_gp": SITES_ALONE,
-    "shared_prior_gp": {},
+    "shared_prior_gp": {}, "coregional_gp": {},
 }  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def test_where_mutations_add_up_one_number_each_serves_every_variant_and_is_the_
         assert fair == pytest.approx({(part.mutant, part.name): part.value for part in sums}, abs=1e-8 * size)
 
 
-@pytest.mark.parametrize("name", ["embedding_gp", "combination_gp", "plm_gp", "coregional_gp"])
+@pytest.mark.parametrize("name", ["embedding_gp", "combination_gp", "plm_gp", "sparse_gp"])
 def test_a_method_that_is_no_sum_claims_none(name, taught):
     fit, asked = taught
     assert not [part for part in explain(fit(name), asked, ["attributions"], 0).parts if part.approach == "sum"]

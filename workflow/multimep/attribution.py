@@ -122,7 +122,7 @@ def orders(mutant: str, k: int, seed: int) -> Int[np.ndarray, "orders k"]:
     return np.stack([drawn, drawn[:, ::-1]], axis=1).reshape(-1, k)
 
 
-def _prefixes(order: Sequence[int]) -> list[int]:
+def _prefixes(order: Int[np.ndarray, "k"]) -> list[int]:
     masks = [0]
     for one in order:
         masks.append(masks[-1] | 1 << int(one))

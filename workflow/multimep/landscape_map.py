@@ -7,7 +7,7 @@ from markupsafe import Markup
 from multimep.drawing import LETTER, tag
 from multimep.landscape import EVIDENCE, POSTERIOR, Axis, Landscape
 
-CELL, LEFT, TOP, FOOT = 18, 84, 62, 56
+CELL, LEFT, TOP, FOOT, MARGIN, WIDTH = 18, 84, 66, 56, 12, 680
 APART = 4
 """Cells between two ticks."""
 DEPTH = 10.0
@@ -35,12 +35,12 @@ text { fill: var(--ink); font-size: 12px; }
 def picture(found: Landscape, title: str) -> Markup:
     """One SVG that stands by itself; every cell tells its numbers on hovering."""
     across, down = len(found.x.values), len(found.y.values)
-    width, height = max(LEFT + across * CELL + 16, 560), TOP + down * CELL + FOOT
+    width, height = max(LEFT + across * CELL + 16, WIDTH), TOP + down * CELL + FOOT
     label = f"{title}: {WORDS[found.score]} of {found.x.name} and {found.y.name}, chosen {found.chosen:.6g}"
     chosen = {"x": LEFT + found.x.place * CELL - 1, "y": _top(found, found.y.place) - 1, "width": CELL + 2}
     marks = [
-        tag("text", title, x=LEFT, y=20, class_="title"),
-        tag("text", f"{WORDS[found.score]}; {_key(found)}; ring: chosen", x=LEFT, y=40),
+        tag("text", title, x=MARGIN, y=20, class_="title"),
+        tag("text", f"{WORDS[found.score]}; {_key(found)}; ring: chosen", x=MARGIN, y=38),
         *_cells(found),
         tag("rect", class_="frame", x=LEFT, y=TOP, width=across * CELL, height=down * CELL),
         tag("rect", tag("title", _told(found, found.x.place, found.y.place)), class_="chosen", rx=5,
@@ -99,7 +99,7 @@ def _axes(found: Landscape) -> list[Markup]:
     ]
     name = tag("text", found.x.name, x=middle, y=bottom + 38, class_="middle")
     room = len(found.y.name) * LETTER
-    return [*below, *beside, name, tag("text", found.y.name, x=max(LEFT - 6, room), y=TOP - 8, class_="end")]
+    return [*below, *beside, name, tag("text", found.y.name, x=max(LEFT - 6, room), y=TOP - 10, class_="end")]
 
 
 def _ticks(axis: Axis) -> range:
