@@ -1,4 +1,4 @@
-"""The door's commands for the person at the bench: init, check, predict, recommend, campaign."""
+"""The door's commands for the person at the bench: init, check, predict, explain, recommend, campaign."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,7 @@ Offset = Annotated[int, typer.Option(help="Added to every position: 1 for tables
 Lower = Annotated[bool, typer.Option("--lower-is-better", help="A lower value is the better mutant.")]
 Predictor = Annotated[Path, typer.Argument(help="File written by `multimep fit`.")]
 Protein = Annotated[str, typer.Option("--dataset", help="Which protein, where the predictor knows several.")]
+Folder = Annotated[Path, typer.Option("--output", help="Folder to write; it must not exist.")]
 Candidates = Annotated[Path | None, typer.Option(help="CSV with a column `mutant`; generated if not given.")]
 
 
@@ -107,6 +108,12 @@ def predict(
 
 def _loaded(path: Path, dataset: str, mirror: str, cache: Path) -> tuple[Any, str, Any]:
     """Header, name of the protein, and the predictor."""
+    header, name, _, predictor = _opened(path, dataset, mirror, cache)
+    return header, name, predictor
+
+
+def _opened(path: Path, dataset: str, mirror: str, cache: Path) -> tuple[Any, str, Any, Any]:
+    """Header, name of the protein, method and predictor."""
     from multimep import chosen_model
     from multimep import settings as studies
     from multimep.methods import predictor_file
@@ -115,12 +122,52 @@ def _loaded(path: Path, dataset: str, mirror: str, cache: Path) -> tuple[Any, st
     name = predictor_file.protein(header, dataset, path)
     method = studies.method(header.method, header.settings, str(path))
     embedder = chosen_model.embedder(header.language_model, [], mirror, cache)
-    return header, name, predictor_file.load(path, method, embedder)
+    return header, name, method, predictor_file.load(path, method, embedder)
+
+
+def explain(
+    predictor: Predictor,
+    output: Folder,
+    variants: Annotated[
+        Path | None, typer.Option(help="CSV with a column `mutant`; the ten best measured if not given.")
+    ] = None,
+    mutants: Annotated[
+        list[str] | None, typer.Option(help="Variants such as A23V:C45D, in place of a file; once or several times.")
+    ] = None,
+    kinds: Annotated[
+        str,
+        typer.Option(
+            help="Of attributions,training_importance,landscape (all that there are, if not given), and the slow one, "
+            "integrated_gradients."
+        ),
+    ] = "",
+    top: Annotated[int, typer.Option(min=0, help="Most influential training rows of each variant; 0: all.")] = 50,
+    dataset: Protein = "",
+    seed: Seed = 0,
+    mirror: Mirror = "",
+    cache: Cache = Path("results/cache"),
+) -> None:
+    """Say why variants are predicted as they are: parts by mutation, training rows that matter, hyperparameters."""
+    from multimep import explanation, explanation_files, whole_folder
+
+    paths.check([path for path in (predictor, variants) if path], [])
+    whole_folder.check_new(output)
+    header, name, method, loaded = _opened(predictor, dataset, mirror, cache)
+    subject = explanation.subject_of(
+        loaded, method, dataset=name, wild_type=header.datasets[name], name=header.method, seed=header.seed,
+        measured=header.taught.get(name, {}),
+    )  # fmt: skip
+    asked = explanation.asked_of(subject, variants, mutants or [], name not in header.lower_is_better)
+    found = explanation.explain(subject, asked, [one for one in kinds.split(",") if one], seed)
+    files = explanation_files.contents(found, subject.measured, top, f"{header.method} of {name}")
+    facts = explanation_files.facts(predictor, header, name, seed)
+    whole_folder.write({**files, explanation_files.ABOUT: explanation_files.about(found, facts)}, output)
+    typer.echo(explanation_files.sentence(found, output))
 
 
 def recommend(
     predictor: Predictor,
-    output: Annotated[Path, typer.Option(help="Folder to write; it must not exist.")],
+    output: Folder,
     settings: Annotated[
         str, typer.Option(help="Wishes and rules: a YAML file, or JSON that begins with a brace (docs/recommend.md).")
     ] = "{}",
@@ -134,7 +181,7 @@ def recommend(
     cache: Cache = Path("results/cache"),
 ) -> None:
     """Choose the next plate: picks, plate map, oligos and order sheet, under rules and a budget."""
-    from multimep import plate_files, recommendation, typed_values
+    from multimep import plate_files, recommendation, typed_values, whole_folder
     from multimep import settings as studies
     from multimep.candidates import read_variants
     from multimep.codons import start_of
@@ -142,7 +189,7 @@ def recommend(
     from multimep.readers.reader import read_sequence
 
     paths.check([path for path in (predictor, variants, dna) if path], [])
-    plate_files.check_new(output)
+    whole_folder.check_new(output)
     _, values = studies.read_configuration(settings)
     wishes = typed_values.build(recommendation.Wishes, values, "--settings")
     header, name, loaded = _loaded(predictor, dataset, mirror, cache)
@@ -156,7 +203,7 @@ def recommend(
     found = recommendation.recommend(bench, wishes, listed, seed)
     files = plate_files.contents(found, wishes, name, wild_type, gene)
     facts = plate_files.facts(predictor, header.method, name, seed, values)
-    plate_files.write({**files, plate_files.ABOUT: plate_files.about(found, facts)}, output)
+    whole_folder.write({**files, plate_files.ABOUT: plate_files.about(found, facts)}, output)
     typer.echo(plate_files.sentence(found, output))
 
 
@@ -189,5 +236,5 @@ def campaign(
     typer.echo(f"{output}: {len(plan.policies)} policies, {plan.seeds} seeds, {plan.rounds} rounds after the first")
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (init, check, predict, recommend, campaign)
+COMMANDS: tuple[Callable[..., None], ...] = (init, check, predict, explain, recommend, campaign)
 """In the order in which --help lists them."""

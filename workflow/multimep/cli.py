@@ -148,6 +148,7 @@ def fit(
             method, dict(values), language_model, embedder.used, proteins, __version__,
             {data.name: dict(zip(data.variants.mutants, data.fitness.tolist(), strict=True))},
             [] if data.higher_is_better else [data.name], {data.name: checksum(table)},
+            seed,
         )  # fmt: skip
         predictor_file.save(predictor, header, output)
     typer.echo(f"{output}: {method} fitted on {len(data)} variants of {data.name}")

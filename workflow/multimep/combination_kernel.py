@@ -75,6 +75,11 @@ def prior(rows: Combinations) -> Prior:
     return Prior(np.concatenate([shared, ratios]), np.concatenate([[1.5, 1.5, 1.0, 1.5], ratios]))
 
 
+def names_of(sites: Int[np.ndarray, "s"]) -> tuple[str, ...]:
+    """Of the hyperparameters, in the order of theta."""
+    return ("variance", "noise.variance", "reach", "exchange.odds", *(f"site_{site}.relevance" for site in sites))
+
+
 @dataclass(frozen=True)
 class _Terms:
     """The exponent sum_s r_s d(x_s, x'_s), by one matrix product over the residues seen at each site.

@@ -54,11 +54,21 @@ def log_evidence(
     a, pullback = covariance(theta)
     factor = cholesky(a, lower=True)
     weights = cho_solve((factor, True), y)
-    # log p(y) = -(y A^-1 y + log|A| + n log 2 pi) / 2
-    value = -(y @ weights + 2 * np.sum(np.log(np.diag(factor))) + len(y) * np.log(2 * np.pi)) / 2
+    value = _value(y, weights, factor)
     # d log p(y) = sum_ij G_ij dA_ij with G = (w w^T - A^-1) / 2 and w = A^-1 y
     gradient = pullback((np.outer(weights, weights) - cho_solve((factor, True), np.eye(len(y)))) / 2)
-    return float(value), gradient
+    return value, gradient
+
+
+def evidence_alone(covariance: Covariance, y: Float[np.ndarray, "n"], theta: Float[np.ndarray, "k"]) -> float:
+    """Log p(y | theta) without its gradient; raises LinAlgError where A is not positive definite."""
+    factor = cholesky(covariance(theta)[0], lower=True)
+    return _value(y, cho_solve((factor, True), y), factor)
+
+
+def _value(y: Float[np.ndarray, "n"], weights: Float[np.ndarray, "n"], factor: Float[np.ndarray, "n n"]) -> float:
+    # log p(y) = -(y A^-1 y + log|A| + n log 2 pi) / 2
+    return float(-(y @ weights + 2 * np.sum(np.log(np.diag(factor))) + len(y) * np.log(2 * np.pi)) / 2)
 
 
 def maximise(covariance: Covariance, y: Float[np.ndarray, "n"], prior: Prior) -> Float[np.ndarray, "k"]:

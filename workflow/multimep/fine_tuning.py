@@ -73,14 +73,19 @@ class FineTuned:
 
     def predict(self, variants: Variants) -> Float[np.ndarray, " n"]:
         """Fitness of the variants in the unit of their dataset; raises FineTuningError for one that has no head."""
-        head = self.heads.get(variants.dataset)
-        if head is None:
-            raise FineTuningError(f"no head for dataset {variants.dataset!r}, only for {', '.join(self.heads)}")
+        head = self.head_of(variants.dataset)
         if not len(variants):
             return np.empty(0)
         standardised = _predict(self.trunk, head, self.trunk.tokens(variants.sequences))
         # y = mean + scale * z
         return head.mean + head.scale * standardised.double().cpu().numpy()
+
+    def head_of(self, dataset: str) -> Head:
+        """The head of this dataset; raises FineTuningError where it has none."""
+        head = self.heads.get(dataset)
+        if head is None:
+            raise FineTuningError(f"no head for dataset {dataset!r}, only for {', '.join(self.heads)}")
+        return head
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,11 @@ class Solution:
     factor: Float[np.ndarray, "n n"]
     weights: Float[np.ndarray, "n"]
 
+    @property
+    def parts(self) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n"]]:
+        """Factor and weights."""
+        return self.factor, self.weights
+
     def predict(
         self, cross: Float[np.ndarray, "p n"], prior: Float[np.ndarray, "p"]
     ) -> tuple[Float[np.ndarray, "p"], Float[np.ndarray, "p"]]:
@@ -72,6 +77,16 @@ class Solution:
         # C = k(x, x') - (L^-1 k)^T (L^-1 k')
         half = solve_triangular(self.factor, cross.T, lower=True)
         return cross @ self.weights, prior - half.T @ half
+
+    def left_out(self, cross: Float[np.ndarray, "p n"]) -> tuple[Float[np.ndarray, "p n"], Float[np.ndarray, "p n"]]:
+        """What posterior mean and latent variance of p points gain when row i alone is left out, all else the same.
+
+        From the inverse of a matrix without one row and column (Rasmussen & Williams 2006, section 5.4.2).
+        """
+        # mean_-i - mean = -(A^-1 k)_i (A^-1 (y - m))_i / (A^-1)_ii,  variance_-i - variance = (A^-1 k)_i^2 / (A^-1)_ii
+        own = np.sum(solve_triangular(self.factor, np.eye(len(self.weights)), lower=True) ** 2, axis=0)
+        shares = np.asarray(cho_solve((self.factor, True), cross.T)).T
+        return -shares * (self.weights / own), shares**2 / own
 
 
 def solved(a: Float[np.ndarray, "n n"], residuals: Float[np.ndarray, "n"]) -> Solution:

@@ -1,10 +1,8 @@
-"""The files of a recommended plate: what to make, where it stands, what to order; a folder, whole or absent."""
+"""The files of a recommended plate: what to make, where it stands, what to order."""
 
 import csv
 import io
 import json
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +12,6 @@ from typing import Any
 from multimep import __version__, plate_map
 from multimep.downloads import checksum
 from multimep.oligos import Oligo, Ordering, oligos
-from multimep.plate_rules import PlateError
 from multimep.recommendation import Recommendation, Wishes, order, picked
 
 PICKS, PLATE, PICTURE, OLIGOS, ORDER, ABOUT = (
@@ -151,25 +148,3 @@ def read(folder: Path) -> Plate:
     if any(set(row) != set(PICK_COLUMNS) for row in picks):
         raise PlateError(f"{folder / PICKS}: its columns are not {', '.join(PICK_COLUMNS)}; make the plate again")
     return Plate(picks, json.loads(texts[ABOUT]), texts[PICTURE])
-
-
-def check_new(folder: Path) -> None:
-    """Raise PlateError where the folder could not be made: it is there already, or lies below a file."""
-    if folder.exists():
-        raise PlateError(f"{folder}: is there already; choose another --output, no plate is overwritten")
-    parent = next(one for one in folder.absolute().parents if one.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise PlateError(f"{folder}: {parent} is no folder that can be written to; choose another --output")
-
-
-def write(files: Mapping[str, str], folder: Path) -> None:
-    """Write all files into a new folder, or none."""
-    check_new(folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    partial.mkdir(parents=True)
-    try:
-        for name, text in files.items():
-            (partial / name).write_text(text, encoding="utf-8", newline="\n")
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -8,7 +8,7 @@ from multimep import ridge
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.methods.features import indicators
-from multimep.methods.method import State, only
+from multimep.methods.method import State, Sums, only
 from multimep.methods.ridge_state import arrays_of, ridge_of
 from multimep.methods.scaling import Scaling, scaling_of
 from multimep.predictions import Predictions
@@ -50,6 +50,10 @@ class AdditivePredictor:
         mean, variance = self.ridge.predict(table)
         unseen = variants.depths - table.sum(axis=1)
         return self.scaling.undo(variants.mutants, mean, variance + unseen * self.ridge.prior, self.ridge.noise)
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The predicted means, for effects add up."""
+        return Sums(self.predict(variants).mean, "fitness")
 
     def state(self) -> State:
         """Effects, their uncertainty and the scaling."""

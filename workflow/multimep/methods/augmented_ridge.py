@@ -12,7 +12,7 @@ from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.methods.blocks import in_blocks
 from multimep.methods.features import one_hot
-from multimep.methods.method import FitError, State, only
+from multimep.methods.method import FitError, State, Sums, only
 from multimep.methods.ridge_state import arrays_of, ridge_of
 from multimep.methods.scaling import Scaling, scaling_of
 from multimep.methods.zero_shot_score import NONE, ZeroShotScore, score_of, zero_shot_score
@@ -71,6 +71,10 @@ class AugmentedRidgePredictor:
             variants, lambda part: self.ridge.predict(_features(part, self.score, self.embedder))
         )
         return self.scaling.undo(variants.mutants, mean, variance, self.ridge.noise)
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The predicted means; None where the score is a covariate, of which nobody knows whether it is a sum."""
+        return Sums(self.predict(variants).mean, "fitness") if self.score.adds_up else None
 
     def state(self) -> State:
         """Weights, their uncertainty, the score and the scaling."""

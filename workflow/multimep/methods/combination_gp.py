@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from multimep.combination_kernel import (
     combinations,
     covariance,
     kernel,
+    names_of,
     noise_of,
     prior,
     sites_of,
@@ -22,8 +24,10 @@ from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.evidence import maximise
 from multimep.gaussian_process import Solution, solved
+from multimep.landscape import Landscape
+from multimep.landscape_making import around_maximum
 from multimep.methods.blocks import MeanAndVariance, in_blocks
-from multimep.methods.method import FitError, Joint, State, only
+from multimep.methods.method import FitError, Joint, Recall, State, only
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import lesson, selection
 from multimep.methods.warping import Warping, rewarped
@@ -59,6 +63,15 @@ class CombinationGP:
         rows = combinations(data.variants.select(data.variants.mutants[row] for row in chosen), sites)
         theta = maximise(covariance(rows), targets[chosen], prior(rows))
         return _conditioned(data.variants, targets, theta, scale)
+
+    def landscape(self, predictor: "CombinationGPPredictor", seed: int) -> Landscape:
+        """The posterior density of the hyperparameters, on the rows on which they were chosen."""
+        chosen, sites = selection(len(predictor.targets), self.selection_rows, seed), predictor.rows.sites
+        part = predictor.variants.select(predictor.variants.mutants[row] for row in chosen)
+        rows = combinations(part, sites)
+        return around_maximum(
+            covariance(rows), predictor.targets[chosen], prior(rows), predictor.theta, names_of(sites)
+        )
 
     def restore(self, state: State, embedder: Embedder) -> "CombinationGPPredictor":
         """The predictor whose state this is; the factorisation is made again."""
@@ -103,6 +116,13 @@ class CombinationGPPredictor:
         asked, theta = combinations(variants, self.rows.sites), self.theta
         own = _widened(variants, self.rows.sites, theta)
         return Joint(*self.solution.joint(kernel(asked, self.rows, theta), own))
+
+    def recall(self, variants: Variants) -> Recall:
+        """What each training row adds on the scale of the targets."""
+        cross = kernel(combinations(variants, self.rows.sites), self.rows, self.theta)
+        _, variance = self.solution.predict(cross, np.full(len(cross), variance_of(self.theta)))
+        fitness = partial(self.scale.mean, noise=noise_of(self.theta))
+        return Recall(self.variants.mutants, np.zeros(len(cross)), cross, variance, *self.solution.parts, fitness)
 
     def state(self) -> State:
         """Training rows and hyperparameters."""

@@ -14,7 +14,7 @@ from multimep.embedder import Embedder
 from multimep.evidence import maximise
 from multimep.gaussian_process import Solution, solved
 from multimep.methods.blocks import MeanAndVariance, in_blocks
-from multimep.methods.method import FitError, State
+from multimep.methods.method import FitError, State, Sums
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import EXPECTED, Belief, expected_of, lesson, selection
 from multimep.methods.warping import Warping, rewarped
@@ -197,11 +197,20 @@ class CoregionalPredictor:
 
     def predict(self, variants: Variants) -> Predictions:
         """Posterior mean and standard deviations; raises FitError for a dataset that it was not taught."""
+        model, task = self._model(variants)
+        return model.predict(task, variants)
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The posterior mean on the scale of the dataset's targets; raises FitError as `predict`."""
+        model, task = self._model(variants)
+        mean, _ = in_blocks(variants, lambda part: model._block(task, part))
+        return Sums(model.protein.assays[task].sign * mean, "latent")
+
+    def _model(self, variants: Variants) -> tuple[ProteinModel, int]:
         known = {assay.name: (model, task) for model in self.models for task, assay in enumerate(model.protein.assays)}
         if variants.dataset not in known:
             raise FitError(f"{variants.dataset} is none of the datasets of this model: {', '.join(known)}")
-        model, task = known[variants.dataset]
-        return model.predict(task, variants)
+        return known[variants.dataset]
 
     def state(self) -> State:
         """Training rows, scales and hyperparameters of all proteins, arrays numbered; B and noise as facts."""

@@ -12,6 +12,8 @@ from multimep.batched_evidence import Problem, select_many
 from multimep.dataset import Dataset
 from multimep.embedder import Embedder
 from multimep.gaussian_process import Hyperparameters, condition, select, squared_distances
+from multimep.landscape import Landscape
+from multimep.landscape_making import of_rbf
 from multimep.methods import kernel_predictor
 from multimep.methods.features import FEATURES
 from multimep.methods.kernel_predictor import KernelPredictor
@@ -60,7 +62,7 @@ class EmbeddingGP:
         return [partial(finished, data, one) for data, one in zip(trains, chosen, strict=True)]
 
     def _problem(self, data: Dataset, rows: Float[np.ndarray, "n d"], seed: int) -> Problem:
-        chosen = _sample(data, self.selection_rows, seed)
+        chosen = _sample(data.variants.mutants, self.selection_rows, seed)
         return squared_distances(rows[chosen], rows[chosen]), scaling_of(data).apply(data.fitness)[chosen]
 
     def _chosen(self, problems: Sequence[Problem]) -> list[Hyperparameters]:
@@ -74,16 +76,22 @@ class EmbeddingGP:
         scaling = scaling_of(data)
         targets = scaling.apply(data.fitness)
         posterior = condition(squared_distances(rows, rows), targets, hyperparameters)
-        return KernelPredictor(self.features, rows, targets, posterior, scaling, embedder)
+        return KernelPredictor(self.features, rows, targets, posterior, scaling, embedder, data.variants.mutants)
+
+    def landscape(self, predictor: KernelPredictor, seed: int) -> Landscape:
+        """The criterion of `selection` over length scale and noise, on the rows on which they were chosen."""
+        chosen = _sample(predictor.mutants, self.selection_rows, seed)
+        distances = squared_distances(predictor.rows[chosen], predictor.rows[chosen])
+        return of_rbf(distances, predictor.targets[chosen], predictor.posterior.hyperparameters, self.selection)
 
     def restore(self, state: State, embedder: Embedder) -> KernelPredictor:
         """The predictor whose state this is."""
         return kernel_predictor.restore(state, embedder)
 
 
-def _sample(data: Dataset, most: int, seed: int) -> np.ndarray:
+def _sample(mutants: Sequence[str], most: int, seed: int) -> np.ndarray:
     """At most `most` rows, the same ones whatever the order of the rows."""
-    canonical = np.argsort(np.array(data.variants.mutants))
-    if len(data) <= most:
+    canonical = np.argsort(np.array(mutants))
+    if len(mutants) <= most:
         return canonical
     return np.sort(np.random.default_rng(seed).permutation(canonical)[:most])

@@ -20,7 +20,7 @@ from multimep.embedder import Embedder
 from multimep.evidence import maximise
 from multimep.gaussian_process import SMALLEST_VARIANCE, Solution, solved
 from multimep.methods.blocks import MeanAndVariance, in_blocks
-from multimep.methods.method import FitError, Joint, State, only
+from multimep.methods.method import FitError, Joint, Recall, State, Sums, only
 from multimep.methods.saturation import (
     Link,
     TangentCovariance,
@@ -127,6 +127,21 @@ class EpistasisPredictor:
         cross, own = kernel(asked, self.mutations, self.theta), kernel(asked, asked, self.theta)
         beyond, covariance = self.solution.joint(cross, own)
         return Joint(expected_of(asked, self.belief) + beyond, covariance)
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The posterior mean of the hidden scale, on which effects add up."""
+        return Sums(in_blocks(variants, self._hidden)[0], "latent")
+
+    def recall(self, variants: Variants) -> Recall:
+        """What each training row, as the tangent of g puts it there, adds on the hidden scale."""
+        asked = mutations_of(variants, self.unit)
+        cross = kernel(asked, self.mutations, self.theta)
+        _, variance = self.solution.predict(cross, variances(asked, self.theta))
+        expected = expected_of(asked, self.belief)
+        return Recall(self.variants.mutants, expected, cross, variance, *self.solution.parts, self._fitness)
+
+    def _fitness(self, mean: Float[np.ndarray, "m"], variance: Float[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
+        return through(self.link, mean, variance)[0] * self.scaling.scale + self.scaling.mean
 
     def _hidden(self, variants: Variants) -> MeanAndVariance:
         asked = mutations_of(variants, self.unit)

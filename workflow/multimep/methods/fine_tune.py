@@ -14,7 +14,7 @@ from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.fine_tuning import FineTuned, Head, trunk_parameters
 from multimep.language_model import LanguageModel
-from multimep.methods.method import FitError, State, only
+from multimep.methods.method import FitError, Reading, State, only
 from multimep.predictions import Predictions, without_std
 from multimep.training import FineTuningError, Training
 
@@ -45,6 +45,17 @@ class FineTunedPredictor:
     def predict(self, variants: Variants) -> Predictions:
         """Means alone; raises FineTuningError for a dataset that was not among those taught."""
         return without_std(variants.mutants, self.tuned.predict(variants))
+
+    def reading(self, dataset: str) -> Reading | None:
+        """The head's line over pooled states; raises FineTuningError as `predict`."""
+        head = self.tuned.head_of(dataset)
+        weight = head.scale * head.weight.double().cpu().numpy()
+        start = head.mean + head.scale * head.bias.item()
+
+        def value(pooled: Float[np.ndarray, "b d"]) -> tuple[Float[np.ndarray, "b"], Float[np.ndarray, "b d"]]:
+            return start + pooled @ weight, np.tile(weight, (len(pooled), 1))
+
+        return Reading(self.tuned.trunk, True, value, head.scale)
 
     def state(self) -> State:
         """Every trained layer (float32), every head (float64), and the language model that they came from."""

@@ -12,7 +12,7 @@ from multimep.affine import Affine
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.likelihood_tuning import LikelihoodTuning, Tuned
-from multimep.methods.method import FitError, State, only
+from multimep.methods.method import FitError, State, Sums, only
 from multimep.methods.scaling import Scaling, scaling_of
 from multimep.methods.zero_shot import scores
 from multimep.predictions import Predictions
@@ -76,6 +76,10 @@ class LikelihoodTunePredictor:
         if variants.dataset not in self.lines:
             raise FitError(f"{variants.dataset} is none of the datasets of this model: {', '.join(self.lines)}")
         return self.lines[variants.dataset].predict(variants)
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The predicted means: a line over sums of log-odds. Raises FitError as `predict`."""
+        return Sums(self.predict(variants).mean, "fitness")
 
     def state(self) -> State:
         """The tables, numbered by dataset, and the numbers of every line."""

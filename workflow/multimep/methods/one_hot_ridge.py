@@ -9,7 +9,7 @@ from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.methods.blocks import in_blocks
 from multimep.methods.features import one_hot
-from multimep.methods.method import State, only
+from multimep.methods.method import State, Sums, only
 from multimep.methods.ridge_state import arrays_of, ridge_of
 from multimep.methods.scaling import Scaling, scaling_of
 from multimep.predictions import Predictions
@@ -52,6 +52,10 @@ class OneHotRidgePredictor:
         """Linear in the one-hot sequence."""
         mean, variance = in_blocks(variants, lambda part: self.ridge.predict(one_hot(part, self.embedder)))
         return self.scaling.undo(variants.mutants, mean, variance, self.ridge.noise)
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The predicted means: each mutation takes one weight away and brings another."""
+        return Sums(self.predict(variants).mean, "fitness")
 
     def state(self) -> State:
         """Weights, their uncertainty and the scaling."""

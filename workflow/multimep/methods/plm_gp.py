@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from multimep import site_kernel
 from multimep.dataset import Dataset, Variants
@@ -13,8 +14,10 @@ from multimep.embedder import Embedder
 from multimep.evidence import maximise
 from multimep.gaussian_process import Solution, solved, squared_distances
 from multimep.knowledge import Knowledge, Rows
+from multimep.landscape import Landscape
+from multimep.landscape_making import around_maximum
 from multimep.methods.blocks import MeanAndVariance, in_blocks
-from multimep.methods.method import FitError, Joint, State, only
+from multimep.methods.method import FitError, Joint, Recall, State, Sums, only
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import EXPECTED, lesson, selection
 from multimep.methods.warping import Warping, rewarped
@@ -72,6 +75,13 @@ class PlmGP:
         residual = targets[chosen] - _expected(part, view.kernel, slopes)
         theta = maximise(view.kernel.covariance(part), residual, view.kernel.prior)
         return _conditioned(view, data.variants, rows, targets, theta, slopes, scale)
+
+    def landscape(self, predictor: "PlmGPPredictor", seed: int) -> Landscape:
+        """The posterior density of the hyperparameters, on the rows on which they were chosen."""
+        chosen, kernel = selection(len(predictor.targets), self.selection_rows, seed), predictor.view.kernel
+        part = predictor.taught(chosen)
+        y = predictor.targets[chosen] - _expected(part, kernel, predictor.slopes)
+        return around_maximum(kernel.covariance(part), y, kernel.prior, predictor.theta, kernel.names)
 
     def restore(self, state: State, embedder: Embedder) -> "PlmGPPredictor":
         """The predictor whose state this is; the factorisation is made again."""
@@ -165,6 +175,32 @@ class PlmGPPredictor:
         cross, own = kernel.cross(asked, self.rows, self.theta), kernel.cross(asked, asked, self.theta)
         beyond, covariance = self.solution.joint(cross, own)
         return Joint(_expected(asked, kernel, self.slopes) + beyond, covariance)
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The posterior mean on the scale of the targets; None where a score or embeddings of variants are compared."""
+        score = self.view.score
+        if any(term.variants for term in self.view.kernel.terms) or not (score is None or score.adds_up):
+            return None
+        mean, _ = in_blocks(variants, self._predict_block)
+        if self.scale.straight:
+            return Sums(self.scale.mean(mean, np.zeros(len(mean)), 0.0), "fitness")
+        return Sums(mean, "latent")
+
+    def recall(self, variants: Variants) -> Recall:
+        """What each training row adds on the scale of the targets."""
+        asked, kernel = self.view.rows(variants), self.view.kernel
+        cross = kernel.cross(asked, self.rows, self.theta)
+        _, variance = self.solution.predict(cross, kernel.variances(asked, self.theta))
+        expected, fitness = _expected(asked, kernel, self.slopes), partial(self.scale.mean, noise=_noise(self.theta))
+        return Recall(self.variants.mutants, expected, cross, variance, *self.solution.parts, fitness)
+
+    def taught(self, chosen: Int[np.ndarray, "k"]) -> Rows:
+        """Some of the training rows as the kernel sees them."""
+        part = self.variants.select(self.variants.mutants[row] for row in chosen)
+        score, embedding = (
+            None if whole is None else whole[chosen] for whole in (self.rows.score, self.rows.embedding)
+        )
+        return Rows(mutations_of(part, self.view.unit), score, embedding)
 
     def state(self) -> State:
         """Training rows, hyperparameters, and all that is known of the wild type."""

@@ -35,6 +35,7 @@ class Header:
         taught: name -> its training variants and their fitness, as JSON keeps them: to the last bit.
         lower_is_better: names of the datasets of which a lower value is the better mutant.
         data: name -> sha256 of the file that taught it.
+        seed: with which it was fitted; None in an older file.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Header:
     taught: dict[str, dict[str, float]] = field(default_factory=dict)
     lower_is_better: list[str] = field(default_factory=list)
     data: dict[str, str] = field(default_factory=dict)
+    seed: int | None = None
 
 
 def save(predictor: Predictor, header: Header, path: Path) -> None:

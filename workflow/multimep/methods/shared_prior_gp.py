@@ -22,7 +22,7 @@ from multimep.embedder import Embedder
 from multimep.evidence import Prior, maximise
 from multimep.families import families
 from multimep.methods.exchange_effects import SLOPES, Exchanges, effects_from, exchanges_of, mean_of
-from multimep.methods.method import FitError, Joint, State
+from multimep.methods.method import FitError, Joint, Recall, State, Sums
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.site_gp import Belief, SiteGPPredictor, fitted, lesson, restored, selection
 from multimep.predictions import Predictions
@@ -125,6 +125,14 @@ class SharedPriorPredictor:
     def joint(self, variants: Variants) -> Joint:
         """Joint posterior on the scale of the dataset's targets; raises FitError as `predict`."""
         return self._model(variants).joint(variants)
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The posterior mean on the scale of the dataset's targets; raises FitError as `predict`."""
+        return self._model(variants).sums(variants)
+
+    def recall(self, variants: Variants) -> Recall:
+        """What each training row of the dataset adds; raises FitError as `predict`."""
+        return self._model(variants).recall(variants)
 
     def _model(self, variants: Variants) -> SiteGPPredictor:
         if variants.dataset not in self.models:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,8 +13,10 @@ from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
 from multimep.evidence import Prior, maximise
 from multimep.gaussian_process import Solution, solved
+from multimep.landscape import Landscape
+from multimep.landscape_making import around_maximum
 from multimep.methods.blocks import MeanAndVariance, in_blocks
-from multimep.methods.method import FitError, Joint, State, only
+from multimep.methods.method import FitError, Joint, Recall, State, Sums, only
 from multimep.methods.scaling import FEWEST_ROWS
 from multimep.methods.warping import Warping, rewarped, unwarped_of, warping_of
 from multimep.mutations import AMINO_ACIDS
@@ -84,6 +87,15 @@ class SiteGP:
         belief = Belief(site_kernel.PRIORS[self.prior](), EXPECTED * self.expectation)
         return fitted(only(train), belief, self.selection_rows, self.warp, seed)
 
+    def landscape(self, predictor: "SiteGPPredictor", seed: int) -> Landscape:
+        """The posterior density of the hyperparameters, on the rows on which they were chosen."""
+        chosen = selection(len(predictor.targets), self.selection_rows, seed)
+        variants, belief = predictor.variants, predictor.belief
+        rows = mutations_of(variants.select(variants.mutants[row] for row in chosen), predictor.unit, belief.mixing)
+        y = predictor.targets[chosen] - expected_of(rows, belief)
+        prior = site_kernel.PRIORS[self.prior]()
+        return around_maximum(site_covariance(rows), y, prior, predictor.theta, site_kernel.NAMES)
+
     def restore(self, state: State, embedder: Embedder) -> "SiteGPPredictor":
         """The predictor whose state this is; the factorisation is made again."""
         del embedder
@@ -131,6 +143,21 @@ class SiteGPPredictor:
         cross, own = kernel(asked, self.mutations, self.theta), kernel(asked, asked, self.theta)
         beyond, covariance = self.solution.joint(cross, own)
         return Joint(expected_of(asked, self.belief) + beyond, covariance)
+
+    def sums(self, variants: Variants) -> Sums | None:
+        """The posterior mean on the scale of the targets: k(x, x') is a sum over the mutations of x."""
+        mean, _ = in_blocks(variants, self._predict_block)
+        if self.scale.straight:
+            return Sums(self.scale.mean(mean, np.zeros(len(mean)), 0.0), "fitness")
+        return Sums(mean, "latent")
+
+    def recall(self, variants: Variants) -> Recall:
+        """What each training row adds on the scale of the targets."""
+        asked = mutations_of(variants, self.unit, self.belief.mixing)
+        cross = kernel(asked, self.mutations, self.theta)
+        _, variance = self.solution.predict(cross, variances(asked, self.theta))
+        expected, fitness = expected_of(asked, self.belief), partial(self.scale.mean, noise=noise_of(self.theta))
+        return Recall(self.variants.mutants, expected, cross, variance, *self.solution.parts, fitness)
 
     def state(self) -> State:
         """Training rows and hyperparameters."""

@@ -10,6 +10,8 @@ from multimep.dataset import Dataset
 from multimep.embedder import Embedder
 from multimep.gaussian_process import Hyperparameters, condition, squared_distances
 from multimep.holdout import holdout_errors, holdouts, leave_one_out_errors
+from multimep.landscape import HELD_OUT, LEFT_OUT, Axis, Landscape
+from multimep.landscape_making import of_length_scales
 from multimep.methods import kernel_predictor
 from multimep.methods.features import FEATURES
 from multimep.methods.kernel_predictor import KernelPredictor
@@ -54,21 +56,37 @@ class TransMEP:
         rows, targets = FEATURES[self.features](canonical.variants, embedder), scaling.apply(canonical.fitness)
         distances = squared_distances(rows, rows)
         hyperparameters = self.search(distances, targets, seed)
-        return KernelPredictor(
-            self.features, rows, targets, condition(distances, targets, hyperparameters), scaling, embedder
-        )
+        posterior = condition(distances, targets, hyperparameters)
+        return KernelPredictor(self.features, rows, targets, posterior, scaling, embedder, canonical.variants.mutants)
 
     def search(self, distances: np.ndarray, targets: np.ndarray, seed: int) -> Hyperparameters:
         """The grid point with the lowest mean squared error."""
-        alphas = np.geomspace(self.alpha_min, self.alpha_max, self.alpha_steps)
-        gammas = np.geomspace(self.gamma_min, self.gamma_max, self.gamma_steps)
-        if self.criterion == "holdout":
-            held = holdouts(len(targets), self.holdout, self.repeats, seed)
-            errors = holdout_errors(distances, targets, alphas, gammas, held)
-        else:
-            errors = leave_one_out_errors(distances, targets, alphas, gammas)
+        alphas, gammas = self._grid()
+        errors = self._errors(distances, targets, seed)
         row, column = np.unravel_index(np.nanargmin(errors), errors.shape)
         return Hyperparameters(float(gammas[column]), 1.0, float(alphas[row]))
+
+    def landscape(self, predictor: KernelPredictor, seed: int) -> Landscape:
+        """The error of every grid point by the criterion that chose."""
+        alphas, gammas = self._grid()
+        chosen, rows = predictor.posterior.hyperparameters, predictor.rows
+        errors = self._errors(squared_distances(rows, rows), predictor.targets, seed)
+        score = HELD_OUT if self.criterion == "holdout" else LEFT_OUT
+        return of_length_scales(
+            gammas, Axis("noise_to_signal", alphas, chosen.noise), errors.T, chosen.gamma, score, len(rows)
+        )
+
+    def _grid(self) -> tuple[np.ndarray, np.ndarray]:
+        alphas = np.geomspace(self.alpha_min, self.alpha_max, self.alpha_steps)
+        return alphas, np.geomspace(self.gamma_min, self.gamma_max, self.gamma_steps)
+
+    def _errors(self, distances: np.ndarray, targets: np.ndarray, seed: int) -> np.ndarray:
+        """Mean squared error of each alpha and gamma."""
+        alphas, gammas = self._grid()
+        if self.criterion == "leave_one_out":
+            return leave_one_out_errors(distances, targets, alphas, gammas)
+        held = holdouts(len(targets), self.holdout, self.repeats, seed)
+        return holdout_errors(distances, targets, alphas, gammas, held)
 
     def restore(self, state: State, embedder: Embedder) -> KernelPredictor:
         """The predictor whose state this is."""

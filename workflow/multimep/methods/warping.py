@@ -46,16 +46,32 @@ class Warping:
         self, mutants: tuple[str, ...], mean: Float[np.ndarray, "n"], variance: Float[np.ndarray, "n"], noise: float
     ) -> Predictions:
         """Predictions in the source's unit from mean and latent variance of t and its noise variance."""
-        # z = w^-1(t), t ~ N(mean, v + noise): E z and Var z by Gauss-Hermite quadrature with 32 nodes
         total = variance + noise
-        nodes = mean[:, None] + np.sqrt(total)[:, None] * _NODES[None, :]
-        z, weights = _through(nodes, self.warped, self.values), _WEIGHTS / _WEIGHTS.sum()
-        centre = z @ weights
-        spread = ((z - centre[:, None]) ** 2) @ weights
+        centre, spread = self._moments(mean, total)
         # the latent part of Var z is taken to be its part of the variance of t
         latent = spread * variance / total
         std, noisy_std = np.sqrt(latent) * self.scaling.scale, np.sqrt(spread) * self.scaling.scale
         return Predictions(mutants, centre * self.scaling.scale + self.scaling.mean, std, noisy_std)
+
+    def mean(
+        self, mean: Float[np.ndarray, "n"], variance: Float[np.ndarray, "n"], noise: float
+    ) -> Float[np.ndarray, "n"]:
+        """The mean of `undo` alone."""
+        return self._moments(mean, variance + noise)[0] * self.scaling.scale + self.scaling.mean
+
+    def _moments(
+        self, mean: Float[np.ndarray, "n"], total: Float[np.ndarray, "n"]
+    ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+        # z = w^-1(t), t ~ N(mean, v + noise): E z and Var z by Gauss-Hermite quadrature with 32 nodes
+        nodes = mean[:, None] + np.sqrt(total)[:, None] * _NODES[None, :]
+        z, weights = _through(nodes, self.warped, self.values), _WEIGHTS / _WEIGHTS.sum()
+        centre = z @ weights
+        return centre, ((z - centre[:, None]) ** 2) @ weights
+
+    @property
+    def straight(self) -> bool:
+        """Whether it leaves z as it is, so that a sum of effects on t is one on the fitness too."""
+        return len(self.values) == 1
 
 
 def _through(

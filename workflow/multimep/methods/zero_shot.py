@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
-from multimep.methods.method import State, only
+from multimep.methods.method import State, Sums, only
 from multimep.mutations import COLUMN, Genotype
 from multimep.predictions import Predictions, without_std
 
@@ -51,6 +51,10 @@ class ZeroShotPredictor:
         """Log-odds in nats, turned so that they rise with the target; comparable by rank, not by value."""
         return without_std(variants.mutants, self.sign * scores(self.log_probabilities, variants.genotypes))
 
+    def sums(self, variants: Variants) -> Sums | None:
+        """The scores, which are sums of log-odds."""
+        return Sums(self.predict(variants).mean, "fitness")
+
     def state(self) -> State:
         """The log-probabilities and the direction."""
         return State({"log_probabilities": self.log_probabilities}, {"wild_type": self.wild_type, "sign": self.sign})
@@ -60,12 +64,12 @@ def scores(
     log_probabilities: Float[np.ndarray, "length 20"], genotypes: Sequence[Genotype]
 ) -> Float[np.ndarray, " variants"]:
     """The zero-shot score of each genotype: how much likelier its residues are than the wild type's, in nats."""
-    # s(g) = sum over mutations of log p(substitute | position) - log p(reference | position)
+    # s(g) = sum over mutations of log p(substitute | position) - log p(reference | position), in float64
+    table = np.asarray(log_probabilities, np.float64)
     return np.array(
         [
             sum(
-                log_probabilities[m.position - 1, COLUMN[m.substitute]]
-                - log_probabilities[m.position - 1, COLUMN[m.reference]]
+                table[m.position - 1, COLUMN[m.substitute]] - table[m.position - 1, COLUMN[m.reference]]
                 for m in genotype
             )
             for genotype in genotypes

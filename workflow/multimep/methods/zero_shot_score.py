@@ -48,6 +48,11 @@ class ZeroShotScore:
         return (self.raw(variants) - self.mean) / self.scale
 
     @property
+    def adds_up(self) -> bool:
+        """Whether it is a sum over mutations."""
+        return self.log_probabilities is not None
+
+    @property
     def arrays(self) -> dict[str, np.ndarray]:
         """For a State."""
         return {} if self.log_probabilities is None else {"zero_shot_log_probabilities": self.log_probabilities}
