@@ -12,6 +12,7 @@ from typing import Any
 from multimep import __version__, plate_map
 from multimep.downloads import checksum
 from multimep.oligos import Oligo, Ordering, oligos
+from multimep.plate_rules import PlateError
 from multimep.recommendation import Recommendation, Wishes, order, picked
 
 PICKS, PLATE, PICTURE, OLIGOS, ORDER, ABOUT = (
