@@ -48,7 +48,7 @@ def conda_packages() -> tuple[list[str], dict[str, str]]:
 
 
 def required() -> list[Requirement]:
-    """All that pyproject.toml asks for: to run, for the pipeline, to develop; neither peers of `make bench` nor the fuzzer."""
+    """All that pyproject.toml asks for: to run, for the pipeline, to develop; no peers of `make bench`, no fuzzer."""
     developing = {
         name: group for name, group in PYPROJECT["dependency-groups"].items() if name not in ("bench", "fuzz")
     }

@@ -450,3 +450,28 @@ def test_a_plan_that_would_write_elsewhere_is_refused(tmp_path: Path) -> None:
         path.write_text(json.dumps(PLAN).replace(old, new))
         with pytest.raises(planning.PlanError, match=r"plan\.json: not a plan"):
             planning.read(path)
+
+
+# A configuration made from a table
+
+
+def test_a_header_cannot_write_lines_of_its_own_into_the_first_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    attack = 'score \U0001f600\x85\nmirror: "http://evil"\n# '
+    cells = attack.replace('"', '""')
+    path = tmp_path / "2024.csv"
+    path.write_text(f'variant,"{cells}","x\nseed: 7"\nM1A,1,a\nK2A,2,b\nT3A,3,c\n', encoding="utf-8")
+    words = ["init", str(path), "--wild-type", "MK T", "--output", "config.yaml"]
+    monkeypatch.setattr(sys, "argv", ["multimep", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code, capsys.readouterr().err
+    values = settings.parse((tmp_path / "config.yaml").read_text(encoding="utf-8"), "config.yaml")
+    assert (values["study"], values["seed"], list(values["datasets"])) == ("2024", 0, ["2024"])
+    assert "mirror" not in values
+    source = settings.study(values).datasets["2024"].source
+    assert source.wild_type == "MKT" and source.columns.fitness == attack.strip()
+    found, _ = collect("2024", settings.study(values).datasets["2024"], tmp_path, None, tmp_path)
+    assert found.fitness.tolist() == [1, 2, 3]

@@ -52,6 +52,12 @@ def printable(words: str) -> str:
     return words if words.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in words)
 
 
+def quoted(words: str) -> str:
+    """Words as YAML in double quotes, on one line, which are read as they were."""
+    inner = json.dumps(words, ensure_ascii=False)
+    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in inner)
+
+
 def from_json(words: str) -> Any:
     """The value of JSON; raises DocumentError for other text, a key twice, and letters that no file could hold."""
     try:
