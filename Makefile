@@ -8,7 +8,7 @@ CORES ?= all
 LOGGER := $(shell test -t 2 && echo --logger rich)
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) $(LOGGER)
 
-.PHONY: run dry-run fetch test check shapes docs format lock schema clean bench
+.PHONY: run dry-run fetch test check shapes docs format lock schema clean bench fuzz audit
 
 run: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS)
@@ -55,6 +55,18 @@ $(VENV)/ready: envs/requirements.txt pyproject.toml
 # Speed beside peers, as ratios: see docs/performance.md.
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/speed $(ARGS)
+
+# Every door to foreign bytes under a coverage-guided fuzzer (docs/reliability.md): make fuzz ARGS="tables --seconds 600"
+fuzz: $(VENV)/ready
+	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']['fuzz'])" \
+	  | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
+	PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(ARGS)
+
+# Known vulnerabilities of what is locked; needs the network. That versions are exact and licences free is tested offline.
+audit: $(VENV)/ready
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"
+	build/audit/bin/pip-audit --no-deps --disable-pip --requirement envs/requirements.txt
 
 lock:
 	bash envs/lock.sh

@@ -13,6 +13,9 @@ PACKAGE = Path(__file__).parents[1] / "workflow" / "multimep"
 
 # A module imports only modules that stand before it.
 ORDER = (
+    "documents",
+    "addresses",
+    "paths",
     "typed_values",
     "nesting",
     "job_sizes",
@@ -26,7 +29,6 @@ ORDER = (
     "accounting",
     "charges",
     "progress",
-    "paths",
     "mutations",
     "substitutions",
     "structure",
@@ -270,7 +272,10 @@ def test_the_rules_import_nothing_of_multimep_but_its_version_and_its_light_room
     for path in (root / "Snakefile", *sorted((root / "workflow" / "rules").glob("*.smk"))):
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if "import" in line.split()]
         ours = [line for line in lines if "multimep" in line]
-        light = {"from multimep import costs, forecast, layout, prices", "from multimep import cluster, layout"}
+        light = {
+            "from multimep import costs, forecast, layout, prices",
+            "from multimep import cluster, documents, layout",
+        }
         assert set(ours) <= {"from multimep import __version__ as VERSION", *light}, path.name
 
 

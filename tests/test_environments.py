@@ -48,8 +48,10 @@ def conda_packages() -> tuple[list[str], dict[str, str]]:
 
 
 def required() -> list[Requirement]:
-    """All that pyproject.toml asks for: to run, for the pipeline, to develop; peers of `make bench` are not locked."""
-    developing = {name: group for name, group in PYPROJECT["dependency-groups"].items() if name != "bench"}
+    """All that pyproject.toml asks for: to run, for the pipeline, to develop; no peers of `make bench`, no fuzzer."""
+    developing = {
+        name: group for name, group in PYPROJECT["dependency-groups"].items() if name not in ("bench", "fuzz")
+    }
     groups = [*PROJECT["optional-dependencies"].values(), *developing.values()]
     return [Requirement(one) for group in (PROJECT["dependencies"], *groups) for one in group]
 

@@ -1,14 +1,18 @@
 """The page in a real browser: it opens without a complaint, asks for nothing, and answers to mouse and keyboard."""
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chromium import REQUIRED, Browser, executable
 from made_up_study import EVIL, METHODS, demo
-from multimep import report
+from multimep import report, twin
+from multimep.findings import Findings, Provenance
+from multimep.leaks import Finding
 
 TABLE = ".scores:not([hidden] *)"
 MAP = "#portraits [data-map=measured] svg"
@@ -39,6 +43,72 @@ def page(browser: Browser, path: Path) -> Browser:
     """The page, opened anew."""
     browser.open(path)
     return browser
+
+
+ATTACKS = (
+    "<script>window.hacked = 1</script>",
+    "</script><script>window.hacked = 2</script>",
+    "\"><img src=x onerror='window.hacked = 3'>",
+    "' onmouseover='window.hacked = 4' x='",
+    "</style></svg></title><iframe src='javascript:parent.hacked = 5'></iframe>",
+    "]]><!-- {{ 7 * 7 }} \u2028 javascript:window.hacked=6",
+)
+DESCRIBED = ("group", "target", "unit", "licence", "citation")
+
+
+def attacked() -> Findings:
+    """A study in which every text that comes from a file or a configuration is an attack."""
+    found = demo([EVIL, ATTACKS[2]], METHODS[:2], size=60)
+    records = tuple(
+        replace(
+            record, **dict(zip(DESCRIBED, ATTACKS, strict=False)), notes=ATTACKS, dropped=dict.fromkeys(ATTACKS, 1),
+            sha256=dict.fromkeys(ATTACKS, ATTACKS[0]), simulated=False,
+        )
+        for record in found.records
+    )  # fmt: skip
+    told = dict.fromkeys(ATTACKS, ATTACKS[1])
+    provenance = Provenance(ATTACKS[0], told, told, told, told, "\n".join(ATTACKS))
+    leaks = tuple(Finding(text, text, "leak", text) for text in ATTACKS)
+    return replace(
+        found, title=ATTACKS[0], question=ATTACKS[1], records=records, provenance=provenance, leaks=leaks,
+        charged=ATTACKS,
+    )  # fmt: skip
+
+
+def test_no_text_of_a_file_becomes_a_part_of_the_page(browser: Browser, tmp_path: Path) -> None:
+    found = attacked()
+    report.write(found, tmp_path / "report.html")
+    browser.open(tmp_path / "report.html")
+    assert browser.complaints == []
+    assert browser.requests == [(tmp_path / "report.html").as_uri()]
+    assert browser.evaluate("window.hacked === undefined")
+    foreign = "document.querySelectorAll('img, iframe, object, embed, [onerror], [onmouseover], [onload]').length"
+    assert browser.evaluate(foreign) == 0
+    data = "[...document.scripts].filter((one) => one.type == 'application/json').map((one) => JSON.parse(one.text))"
+    assert len(browser.evaluate(data)) == len(found.portraits)
+    assert browser.evaluate("document.scripts.length") == 1 + len(found.portraits)
+    assert browser.evaluate("document.title") == ATTACKS[0]
+    shown = re.sub(r"\s+", " ", browser.evaluate("document.body.textContent"))
+    for text in ATTACKS:
+        assert re.sub(r"\s+", " ", text) in shown
+    browser.click(f"{TABLE} th.mean button")
+    page_of_svg = "[...document.querySelectorAll('svg')].every((one) => !one.querySelector('script, foreignObject'))"
+    assert browser.evaluate(page_of_svg)
+    assert browser.evaluate("window.hacked === undefined") and browser.complaints == []
+
+
+def texts(value: object) -> Iterator[str]:
+    """All texts in plain data, names of values too."""
+    if isinstance(value, str):
+        yield value
+    for one in [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from texts(one)
+
+
+def test_the_data_beside_the_page_say_an_attack_as_it_is(tmp_path: Path) -> None:
+    twin.write(attacked(), tmp_path / "report.json")
+    told = set(texts(json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))))
+    assert told.issuperset(ATTACKS)
 
 
 @pytest.mark.parametrize("dark", [False, True])

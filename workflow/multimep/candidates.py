@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from multimep.documents import content, shown
 from multimep.mutations import AMINO_ACIDS, Genotype, MutationError, apply, format_genotype, parse
 from multimep.readers.faults import CellError, Fault, SourceError
 from multimep.readers.reader import Inputs, Row, Text, header_of, number, rows, table
 from multimep.variants import COVARIATE_PREFIX, Variants
 
+LONGEST = 100_000
+"""The last site that can be asked for: three times as far as the longest known protein, titin, reaches."""
 MUTANT = "mutant"
 TRANSMEP = "mutations"
 """What TransMEP calls that column."""
@@ -102,10 +105,18 @@ def parse_sites(text: str) -> tuple[int, ...]:
     found: set[int] = set()
     for part in filter(None, (one.strip() for one in text.split(","))):
         first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise CandidateError(f"sites: {part!r} is neither a position nor a range; write 3,17,20-24")
+        if not _is_site(first) or (dash and not _is_site(last)):
+            raise CandidateError(
+                f"sites: {shown(part)} is neither a position nor a range (1 to {LONGEST}); write 3,17,20-24"
+            )
+        if dash and int(first) > int(last):
+            raise CandidateError(f"sites: {part} has no site; write the smaller number first")
         found.update(range(int(first), int(last or first) + 1))
     return tuple(sorted(found))
+
+
+def _is_site(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(LONGEST)) and 1 <= int(text) <= LONGEST
 
 
 def blocks(dataset: str, wild_type: str, mutants: Iterable[str], size: int) -> Iterator[Variants]:
@@ -125,7 +136,7 @@ def read_variants(dataset: str, wild_type: str, path: Path) -> Variants:
 
     Raises SourceError that lists every row it cannot read, and a genotype that is repeated with other covariates.
     """
-    inputs, file = Inputs(dataset, {}), Text(str(path), path.read_bytes())
+    inputs, file = Inputs(dataset, {}), Text(str(path), content(path))
     header = header_of(inputs, file)
     columns = [name for name in header if name.startswith(COVARIATE_PREFIX)]
     mutant = _column(header)
@@ -136,7 +147,7 @@ def read_variants(dataset: str, wild_type: str, path: Path) -> Variants:
             name, values = _name(row, mutant, wild_type), [number(row[column], column) for column in columns]
             _require_same(name, found.setdefault(name, values), values)
         except (MutationError, CellError) as error:
-            faults.append(Fault(str(path), row.line, ", ".join(row.cells.values()), str(error)))
+            faults.append(Fault(str(path), row.line, row.told, str(error)))
     if faults:
         raise SourceError(dataset, faults)
     cells = np.array(list(found.values()), dtype=np.float64).reshape(len(found), len(columns))
@@ -149,7 +160,7 @@ def read_blocks(dataset: str, wild_type: str, path: Path, size: int) -> Iterator
 
     Memory holds the file's text and a checksum of each genotype, or all of it where there are covariates.
     """
-    inputs, file = Inputs(dataset, {}), Text(str(path), path.read_bytes())
+    inputs, file = Inputs(dataset, {}), Text(str(path), content(path))
     header = header_of(inputs, file)
     if any(name.startswith(COVARIATE_PREFIX) for name in header):
         whole = read_variants(dataset, wild_type, path)
@@ -159,7 +170,7 @@ def read_blocks(dataset: str, wild_type: str, path: Path, size: int) -> Iterator
         try:
             _name(row, mutant, wild_type)
         except (MutationError, CellError) as error:
-            faults.append(Fault(str(path), row.line, ", ".join(row.cells.values()), str(error)))
+            faults.append(Fault(str(path), row.line, row.told, str(error)))
     if faults:
         raise SourceError(dataset, faults)
     names = (_name(row, mutant, wild_type) for row in rows(inputs, file, [mutant]))

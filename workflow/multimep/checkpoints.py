@@ -12,6 +12,8 @@ import json
 import os
 import pickle
 import re
+import struct
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +25,18 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from multimep.documents import DocumentError, from_json
+
 _URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{}.pt"
 _PREFIX = re.compile(r"^(encoder\.sentence_encoder\.|encoder\.)")
 # Not stored: derived (rotary frequencies), tied (output embedding) or never used (contacts).
 _DERIVED = re.compile(r"contact_head\.|lm_head\.weight$|.*rot_emb\.inv_freq$")
+
+
+_NO_ZIP = (zipfile.BadZipFile, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError)
+_FOREIGN = (KeyError, TypeError, AttributeError, RuntimeError, EOFError, IndexError, ValueError, AssertionError,
+            OverflowError, struct.error, RecursionError, MemoryError)  # fmt: skip
+"""What torch's readers raise over foreign and damaged bytes: its restricted unpickler checks little before it acts."""
 
 
 class CheckpointError(ValueError):
@@ -133,6 +143,8 @@ def read(path: Path, sha256: str | None = None) -> tuple[esm.ESM2, str]:
     Raises CheckpointError for another hash, an unsafe pickle, an unknown format and missing or foreign weights.
     """
     found = verified(path, sha256)
+    if path.suffix != ".safetensors" and sha256 is None:
+        _require_plain_zip(path)
     architecture, state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_fair_esm(path)
     return _build(path, architecture, state), found
 
@@ -151,6 +163,24 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _require_plain_zip(path: Path) -> None:
+    """Refuse a `.pt` that nobody vouches for by its hash unless it is a zip whose members are as large as they stand.
+
+    torch would unpack a compressed member whole, and reserve what the older format without a zip claims to hold.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [one.filename for one in archive.infolist() if one.compress_type != zipfile.ZIP_STORED]
+            size = sum(one.file_size for one in archive.infolist())
+    except _NO_ZIP as error:
+        raise CheckpointError(
+            f"{path}: refused, it is damaged or not as torch.save writes it ({error}); fetch the file again, or state "
+            "its `sha256` if you trust it"
+        ) from error
+    if packed or size > path.stat().st_size:
+        raise CheckpointError(f"{path}: refused, its members are compressed; save it again with torch.save")
+
+
 def _read_fair_esm(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
@@ -162,27 +192,37 @@ def _read_fair_esm(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "heads": model.encoder_attention_heads,
             "token_dropout": getattr(model, "token_dropout", True),
         }
-        return architecture, {_PREFIX.sub("", key): value for key, value in content["model"].items()}
+        return architecture, {_PREFIX.sub("", key): _tensor(value) for key, value in content["model"].items()}
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path}: refused, it is damaged or asks for more than tensors and the architecture; "
             "use the original fair-esm file or convert it to .safetensors"
         ) from error
-    except (KeyError, TypeError, AttributeError, RuntimeError, EOFError) as error:
+    except _FOREIGN as error:
         raise CheckpointError(f"{path}: not an ESM-2 checkpoint of fair-esm ({error}); fetch the file again") from error
+
+
+def _tensor(value: Any) -> Tensor:
+    """A weight whose numbers stand in the file one by one: one number spread over a shape could fill all memory."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or not value.is_floating_point():
+        raise TypeError(f"a weight is a {type(value).__name__} and no tensor of floating-point numbers")
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise TypeError("a weight is larger than what is stored of it")
+    return value
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            architecture = json.loads((file.metadata() or {})["multimep"])
+            architecture = from_json((file.metadata() or {})["multimep"])
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a dict)
         return {key: architecture[key] for key in ("layers", "width", "heads", "token_dropout")}, state
-    except (KeyError, json.JSONDecodeError, safetensors.SafetensorError) as error:
+    except (KeyError, TypeError, DocumentError, safetensors.SafetensorError) as error:
         raise CheckpointError(f"{path}: not a checkpoint of multimep ({error}); write it with `write` again") from error
 
 
 def _build(path: Path, architecture: Mapping[str, Any], state: Mapping[str, Tensor]) -> esm.ESM2:
+    _check_architecture(path, architecture, state)
     model = esm.ESM2(
         architecture["layers"],
         architecture["width"],
@@ -197,6 +237,24 @@ def _build(path: Path, architecture: Mapping[str, Any], state: Mapping[str, Tens
     if missing or unexpected:
         raise CheckpointError(f"{path}: missing weights {missing}, unknown weights {unexpected}; fetch the file again")
     return model.eval()
+
+
+def _check_architecture(path: Path, stated: Mapping[str, Any], state: Mapping[str, Tensor]) -> None:
+    """Refuse an architecture that they do not have, before a network of its size is built; also broken weights."""
+    layers, width, heads = (stated[name] for name in ("layers", "width", "heads"))
+    whole = all(type(one) is int and one > 0 for one in (layers, width, heads))
+    if not whole or width % (2 * heads) or type(stated["token_dropout"]) is not bool:
+        raise CheckpointError(f"{path}: no architecture of ESM-2 (layers, width, heads: {layers}, {width}, {heads})")
+    shapes = {f"layers.{layer}.fc1.weight": (4 * width, width) for layer in range(min(layers, len(state) + 1))}
+    wrong = [name for name, shape in shapes.items() if name in state and tuple(state[name].shape) != shape]
+    missing = [name for name in shapes if name not in state]
+    if wrong:
+        raise CheckpointError(f"{path}: the weights do not fit the stated architecture (shape of {wrong[0]})")
+    if missing:
+        raise CheckpointError(f"{path}: missing weights {missing[:3]} of {layers} layers; fetch the file again")
+    broken = next((name for name, value in state.items() if not torch.isfinite(value).all()), None)
+    if broken is not None:
+        raise CheckpointError(f"{path}: {broken} holds numbers that are not finite; fetch the file again")
 
 
 def write(model: esm.ESM2, path: Path, name: str, dtype: torch.dtype = torch.float16) -> None:

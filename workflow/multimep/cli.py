@@ -16,6 +16,7 @@ from multimep import (
     language_model_commands,
     paths,
 )
+from multimep.documents import printable
 from multimep.interruption import Interrupted
 from multimep.options import (
     Cache,
@@ -65,7 +66,8 @@ def main() -> None:
 
 
 def _stop(message: str, error: Exception) -> NoReturn:
-    sys.stderr.write(f"multimep: {message}\n")
+    lines = map(printable, message.split("\n"))  # names and cells from files must not speak to the terminal
+    sys.stderr.write("\n".join(["multimep: " + next(lines), *lines]) + "\n")
     raise SystemExit(2) from error
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import yaml
+from multimep.documents import DocumentError, from_yaml, text
 
 VARIABLE = "MULTIMEP_CLUSTER"
 """Environment variable with the path of a cluster.yaml: it reaches the jobs on the nodes, where there is no profile."""
@@ -105,7 +105,14 @@ def site(words: Sequence[str], environment: MutableMapping[str, str]) -> dict[st
             environment[VARIABLE] = str(Path(value, "cluster.yaml").resolve())
     if VARIABLE not in environment:
         return {}
-    found = yaml.safe_load(Path(environment[VARIABLE]).read_text(encoding="utf-8"))
+    found = _settings(Path(environment[VARIABLE]))
     if not isinstance(found, dict):
         raise ClusterError(f"{environment[VARIABLE]}: no settings of a cluster; write `name: value` lines")
     return found
+
+
+def _settings(path: Path) -> Any:
+    try:
+        return from_yaml(text(path))
+    except DocumentError as error:
+        raise ClusterError(f"{path}: {error}") from error

@@ -5,9 +5,11 @@ masked, 10 % are replaced by a random amino acid and 10 % stay.
 """
 
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -19,7 +21,14 @@ _TOKEN_OF_BYTE = np.full(256, ALPHABET.unk_idx, np.uint8)
 for _letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ":
     _TOKEN_OF_BYTE[ord(_letter)] = ALPHABET.get_idx(_letter)
 _TOKEN_OF_BYTE[ord("<")], _TOKEN_OF_BYTE[ord(">")] = ALPHABET.cls_idx, ALPHABET.eos_idx
+_NO_BOUNDARY = str.maketrans("<>", "??")  # BOS and EOS are ours to set, never a file's
 IS_AMINO_ACID = np.isin(np.arange(_VOCABULARY), AMINO_ACID_TOKENS)
+
+
+LINE = 1 << 24
+"""Letters of one line: five hundred times the longest known protein, titin, in a file that breaks no lines."""
+TOTAL = 1 << 35
+"""Letters of one file, unpacked: UniRef100 with its headers has a fifth of it."""
 
 
 class CorpusError(ValueError):
@@ -53,15 +62,15 @@ def read_fasta(path: Path) -> Iterator[str]:
     """The sequences of a FASTA file, plain or .gz, in order and in upper case; raises CorpusError for another file."""
     try:
         yield from _records(path)
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CorpusError(f"{path}: no FASTA file ({error}); give one, plain or .gz") from error
 
 
 def _records(path: Path) -> Iterator[str]:
     lines: list[str] = []
     headed = False
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        for line in file:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        for line in _lines(file, path):
             if line.startswith(">"):
                 yield from _joined(lines)
                 lines, headed = [], True
@@ -72,6 +81,17 @@ def _records(path: Path) -> Iterator[str]:
     yield from _joined(lines)
 
 
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    """Lines, whatever a packed file unpacks to: never more than one of them, cut, is in memory."""
+    total = 0
+    while line := file.readline(LINE + 1):
+        total += len(line)
+        if len(line) > LINE or total > TOTAL:
+            what = f"a line of more than {LINE} letters" if len(line) > LINE else f"more than {TOTAL} letters"
+            raise CorpusError(f"{path}: {what}; break its lines, or divide the file")
+        yield line
+
+
 def _joined(lines: Sequence[str]) -> Iterator[str]:
     sequence = "".join(lines).upper().rstrip("*")
     if sequence:
@@ -80,7 +100,7 @@ def _joined(lines: Sequence[str]) -> Iterator[str]:
 
 def read_corpus(path: Path) -> Corpus:
     """Tokenise a FASTA file; letters that ESM-2 does not know become its unknown token, which is never asked for."""
-    texts = [f"<{sequence}>" for sequence in read_fasta(path)]
+    texts = [f"<{sequence.translate(_NO_BOUNDARY)}>" for sequence in read_fasta(path)]
     if not texts:
         raise CorpusError(f"{path} holds no sequence; give a FASTA file, plain or .gz")
     starts = np.concatenate(([0], np.cumsum([len(text) for text in texts])))

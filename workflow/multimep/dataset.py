@@ -1,19 +1,23 @@
 """A Dataset: variants of one wild type with their measured fitness; its CSV and its JSON record."""
 
+import csv
 import dataclasses
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep.mutations import MutationError, check
+from multimep import paths
+from multimep.documents import DocumentError, from_json, shown, text
+from multimep.mutations import MutationError, check, check_residues
 from multimep.structure import StructureError, from_lines
+from multimep.typed_values import SettingsError, build
 from multimep.variants import COVARIATE_PREFIX, DatasetError, Variants
 
 SPLIT_PREFIX = "split_"
@@ -55,6 +59,10 @@ class Dataset:
         for name, column in columns.items():
             if len(column) != len(self.variants):
                 raise DatasetError(f"{self.name}: {len(column)} values of {name} for {len(self.variants)} variants")
+        if not (np.isnan(self.std) | (np.isfinite(self.std) & (self.std >= 0))).all():
+            raise DatasetError(f"{self.name}: a standard deviation is below 0 or not finite")
+        if (self.replicates < 1).any():
+            raise DatasetError(f"{self.name}: a number of replicates is below 1")
         if not np.isfinite(self.fitness).all():
             first = self.variants.mutants[int(np.argmin(np.isfinite(self.fitness)))]
             raise DatasetError(f"{self.name}: fitness of {first} is not finite")
@@ -139,7 +147,7 @@ def write(dataset: Dataset, record: Record, path: Path) -> None:
     if path.suffix == record_path(path).suffix:
         raise DatasetError(f"{path}: that name is the record's, which stands beside the table; end the table in .csv")
     write_whole(record_path(path), json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False) + "\n")
-    write_whole(path, table.to_csv(index=False, lineterminator="\n"))
+    write_table(table, path)
 
 
 def read(path: Path) -> Dataset:
@@ -163,7 +171,7 @@ def read(path: Path) -> Dataset:
             Variants(record.name, record.wild_type, tuple(table["mutant"]), covariates, structure),
             fitness,
             std,
-            np.nan_to_num(replicates, nan=1).astype(np.int64),
+            _whole(replicates, path),
             record.group,
             record.higher_is_better,
             splits,
@@ -175,6 +183,14 @@ def read(path: Path) -> Dataset:
     return dataset
 
 
+def _whole(replicates: Float[np.ndarray, "n"], path: Path) -> Int[np.ndarray, "n"]:
+    """Numbers of measurements, 1 where none is stated; raises DatasetError for a part of one and for 2^53 or more."""
+    found = np.nan_to_num(replicates, nan=1)
+    if not (np.abs(found) < 2**53).all() or (found != np.floor(found)).any():
+        raise DatasetError(f"{path}: replicates must be whole numbers; make it again with `multimep dataset`")
+    return np.asarray(found, dtype=np.int64)
+
+
 def _with_prefix(table: pd.DataFrame, prefix: str) -> list[str]:
     return [name for name in table.columns if name.startswith(prefix)]
 
@@ -183,52 +199,89 @@ def read_record(path: Path) -> Record:
     """The JSON record of the dataset whose CSV is `path`; raises DatasetError where there is none."""
     where = record_path(path)
     try:
-        fields: dict[str, Any] = json.loads(where.read_text(encoding="utf-8"))
-        return Record(**{**fields, "structure": tuple(fields.get("structure", ()))})
+        fields = from_json(text(where))
+        if not isinstance(fields, dict):
+            raise DatasetError(f"{where}: no record of a dataset; make it with `multimep dataset`")
+        record = build(Record, fields, where.name)
+        paths.check_name(record.name)
+        return dataclasses.replace(record, structure=tuple(record.structure))
     except FileNotFoundError as error:
         reason = f"its record {where.name} is not beside it" if path.exists() else "no such file"
         raise DatasetError(f"{path}: {reason}; make both with `multimep dataset`") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, TypeError) as error:
+    except (DocumentError, SettingsError, paths.PathError) as error:
         raise DatasetError(f"{where}: no record of a dataset ({error}); make it with `multimep dataset`") from error
 
 
 def read_wild_type(path: Path) -> tuple[str, str]:
     """Name and wild type of a dataset from its record, or from the file of `multimep wild-type`."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return str(fields["name"]), str(fields["wild_type"])
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        fields = from_json(text(path))
+        name, wild_type = str(fields["name"]), str(fields["wild_type"])
+        check_residues(wild_type)
+    except (DocumentError, MutationError, KeyError, TypeError) as error:
         raise DatasetError(f"{path}: no name and wild type of a dataset ({error}); make it again") from error
+    return name, wild_type
 
 
 def read_table(path: Path, columns: Sequence[str], refusal: type[ValueError]) -> pd.DataFrame:
     """The cells, as text, of a CSV that multimep wrote; raises `refusal`, naming the file, for any other file."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        header, *rows = _cells(text(path))
     except FileNotFoundError as error:
         raise refusal(f"{path}: no such file") from error
-    except (UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+    except (DocumentError, csv.Error, ValueError) as error:
         raise refusal(f"{path}: no table that multimep wrote ({error}); make it again") from error
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise refusal(f"{path}: column {shown(twice)} stands twice; make it again")
+    wrong = next((row for row, cells in enumerate(rows) if len(cells) != len(header)), None)
+    if wrong is not None:
+        cells = len(rows[wrong])
+        raise refusal(f"{path}: row {wrong + 2} has {cells} cells under a header of {len(header)}; make it again")
+    table = pd.DataFrame(rows, columns=header, dtype=str)
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise refusal(f"{path}: no column {', '.join(missing)} (it has: {', '.join(table.columns[:6])}); another file?")
     return table
 
 
+def _cells(words: str) -> list[list[str]]:
+    """The header and the rows, blank lines left out; raises csv.Error, and ValueError where there is no header."""
+    found = [cells for cells in csv.reader(io.StringIO(words, newline=""), strict=True) if cells]
+    if not found:
+        raise ValueError("the file is empty")
+    return found
+
+
 def numbers(table: pd.DataFrame, column: str, path: Path, refusal: type[ValueError]) -> Float[np.ndarray, "n"]:
     """The numbers of a column of text, NaN where empty, exact to the last bit; raises `refusal` naming the line."""
     found = np.full(len(table), np.nan)
-    for row, text in enumerate(table[column]):
+    for row, cell in enumerate(table[column]):
         try:
-            found[row] = float(text) if text else np.nan
+            found[row] = _number(cell) if cell else np.nan
         except ValueError as error:
-            raise refusal(f"{path} line {row + 2}: {column} is {text!r}, not a number; make it again") from error
+            raise refusal(f"{path} line {row + 2}: {column} is {shown(cell)}, not a number; make it again") from error
     return found
+
+
+def _number(cell: str) -> float:
+    """As `float`, which also reads 1_000 and the digits of other scripts; nobody writes such numbers on purpose."""
+    if not cell.isascii() or "_" in cell:
+        raise ValueError(cell)
+    return float(cell)
 
 
 def record_path(path: Path) -> Path:
     """Where the record of the dataset CSV `path` stands."""
     return path.with_suffix(".json")
+
+
+def write_table(table: pd.DataFrame, path: Path, float_format: str | None = None) -> None:
+    """Write a table as CSV, whole or not at all; what `read_table` reads again, whatever its texts are."""
+    words = table.to_csv(index=False, lineterminator="\n", float_format=float_format)
+    if "\r" in words:  # which pandas does not quote, and every reader takes for the end of a line
+        words = table.to_csv(index=False, lineterminator="\n", float_format=float_format, quoting=csv.QUOTE_NONNUMERIC)
+    write_whole(path, words)
 
 
 def write_whole(path: Path, text: str) -> None:

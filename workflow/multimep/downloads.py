@@ -9,9 +9,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import unquote, urljoin
 
 import requests
+
+from multimep import addresses
+from multimep.addresses import public, split
 
 ATTEMPTS = 5
 """How often one file is tried: with the pauses below a server may be away for about 15 s."""
@@ -24,6 +27,8 @@ ABANDONED = 3600.0
 """Seconds without a new byte after which a part is taken over: a live process would have given up long before."""
 BLOCK = 1 << 16
 """Bytes: at most so much of what arrived is lost when a connection is cut."""
+LARGEST = 1 << 37
+"""Bytes of one file: twice the largest checkpoint in single precision. A server must not fill the disk."""
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _HEX = frozenset("0123456789abcdef")
@@ -53,6 +58,7 @@ def fetch(
 
     Raises:
         DownloadError: refused URL, no such file, server that stays away, another checksum.
+        AddressError: no URL, or one that holds a secret.
     """
     digest = sha256.strip().lower()
     if len(digest) != 64 or not _HEX.issuperset(digest):
@@ -82,19 +88,21 @@ def checksum(path: Path) -> str:
 
 def mirrored(url: str, mirror: str | None) -> str:
     """Where `url` is really read: itself, or `mirror` + "/" + its host and path."""
-    parts = urlsplit(url)
+    parts = split(url)
+    for one in (url, mirror or ""):
+        addresses.check(one)
     if ".." in PurePosixPath(unquote(parts.path)).parts:
         raise DownloadError(f"{url}: '..' in the path; state the plain URL")
     _require_allowed(url, url, trusted=mirror is not None)
     if mirror is None:
         return url
-    if urlsplit(mirror).scheme not in ("file", "http", "https"):
+    if split(mirror).scheme not in ("file", "http", "https"):
         raise DownloadError(f"{url}: mirror {mirror!r} is neither file:// nor http(s)://; write mirror: file:///folder")
     return f"{mirror.rstrip('/')}/{parts.netloc}{parts.path}" if parts.netloc else url
 
 
 def _name(url: str) -> str:
-    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    name = PurePosixPath(unquote(split(url).path)).name
     if not name or "\0" in name:
         raise DownloadError(f"{url}: no file name at its end; state the URL of a file")
     return name
@@ -102,13 +110,13 @@ def _name(url: str) -> str:
 
 def _require_allowed(url: str, address: str, *, trusted: bool) -> None:
     """Plain http can be changed on its way: only from this machine or from a mirror that the user named."""
-    parts = urlsplit(address)
+    parts = split(address)
     if parts.scheme == "https" or (parts.scheme == "file" and address == url):
         return
     if parts.scheme != "http":
-        raise DownloadError(f"{url}: {address} is not an http(s) address; state an https URL or name a mirror")
+        raise DownloadError(f"{url}: {public(address)} is not an http(s) address; state an https URL or name a mirror")
     if not (trusted or _is_loopback(parts.hostname or "")):
-        raise DownloadError(f"{url}: {address} is plain http; state the https URL or name a mirror explicitly")
+        raise DownloadError(f"{url}: {public(address)} is plain http; state the https URL or name a mirror explicitly")
 
 
 def _is_loopback(host: str) -> bool:
@@ -156,7 +164,7 @@ def _verify(url: str, address: str, partial: Path, digest: str) -> None:
 
 
 def _get(url: str, address: str, partial: Path, attempts: int, pause: float, *, trusted: bool) -> None:
-    if urlsplit(address).scheme == "file":
+    if split(address).scheme == "file":
         _copy(url, address, partial)
         return
     for attempt in range(1, attempts + 1):
@@ -165,7 +173,7 @@ def _get(url: str, address: str, partial: Path, attempts: int, pause: float, *, 
         except _InterruptedError as cause:
             if attempt == attempts:
                 raise DownloadError(
-                    f"{url}: {cause} from {address} after {attempts} attempts; "
+                    f"{url}: {cause} from {public(address)} after {attempts} attempts; "
                     f"try again later (what arrived is kept) or name a mirror"
                 ) from cause
             time.sleep(pause * 2 ** (attempt - 1))
@@ -174,7 +182,7 @@ def _get(url: str, address: str, partial: Path, attempts: int, pause: float, *, 
 
 
 def _copy(url: str, address: str, partial: Path) -> None:
-    parts = urlsplit(address)
+    parts = split(address)
     source = Path(unquote(parts.path))
     if parts.netloc not in ("", "localhost"):
         raise DownloadError(f"{url}: {address} names the host {parts.netloc!r}; write file:///absolute/folder")
@@ -194,20 +202,27 @@ def _download(url: str, address: str, partial: Path, *, trusted: bool) -> None:
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise _InterruptedError(f"connection cut ({type(error).__name__})") from error
     except requests.RequestException as error:
-        raise DownloadError(f"{url}: {address} cannot be asked ({error}); correct the URL or name a mirror") from error
+        raise DownloadError(
+            f"{url}: {public(address)} cannot be asked ({type(error).__name__}); correct the URL or name a mirror"
+        ) from error
 
 
 def _follow(url: str, address: str, headers: dict[str, str], *, trusted: bool) -> requests.Response:
-    """The response behind at most `REDIRECTS` redirects, each of them as allowed as the first address."""
+    """The response behind at most `REDIRECTS` redirects, none of which leaves https, or a host of plain http."""
+    first = split(address)
+    _require_allowed(url, address, trusted=trusted)
     for _ in range(REDIRECTS + 1):
-        _require_allowed(url, address, trusted=trusted)
+        if split(address).scheme != "https" and split(address)[:2] != first[:2]:
+            raise DownloadError(
+                f"{url}: is redirected to {public(address)}, which is no https; state the final URL, or name a mirror"
+            )
         response = requests.get(address, headers=headers, stream=True, timeout=TIMEOUT, allow_redirects=False)
         location = response.headers.get("Location")
         if response.status_code not in _MOVED or location is None:
             return response
         response.close()
         address = urljoin(address, location)
-    raise DownloadError(f"{url}: more than {REDIRECTS} redirects, the last to {address}; state the final URL")
+    raise DownloadError(f"{url}: more than {REDIRECTS} redirects, the last to {public(address)}; state the final URL")
 
 
 def _require_file(url: str, response: requests.Response, partial: Path) -> None:
@@ -220,7 +235,7 @@ def _require_file(url: str, response: requests.Response, partial: Path) -> None:
     if status not in (200, 206):
         partial.write_bytes(b"")
         raise DownloadError(
-            f"{url}: got HTTP {status} from {response.url}; correct the URL or name a mirror that has it"
+            f"{url}: got HTTP {status} from {public(response.url)}; correct the URL or name a mirror that has it"
         )
 
 
@@ -236,11 +251,14 @@ def _continues(response: requests.Response, partial: Path) -> bool:
 
 
 def _append(response: requests.Response, partial: Path, mode: str) -> None:
-    expected = None if "Content-Encoding" in response.headers else response.headers.get("Content-Length")
+    stated = None if "Content-Encoding" in response.headers else response.headers.get("Content-Length", "")
+    expected = int(stated) if stated and stated.isdecimal() else None
     arrived = 0
     with partial.open(mode) as stream:
         for block in response.iter_content(BLOCK):
             stream.write(block)
             arrived += len(block)
-    if expected is not None and arrived != int(expected):
+            if stream.tell() > LARGEST:
+                raise DownloadError(f"{public(response.url)}: sends more than {LARGEST} bytes; correct the URL")
+    if expected is not None and arrived != expected:
         raise _InterruptedError(f"{arrived} of {expected} bytes")

@@ -6,7 +6,8 @@ kept in float32 or float16 and given in float32.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,9 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
+from multimep.documents import printable
 from multimep.precision import Precision
+from multimep.typed_values import SettingsError, build
 
 if TYPE_CHECKING:  # torch takes 1.5 s to import, and a reader of a store needs none of it
     from multimep.language_model import LanguageModel
@@ -73,61 +76,108 @@ class Store:
     @cached_property
     def row_of(self) -> Mapping[str, int]:
         """The row of each sequence key."""
-        with h5py.File(self.path) as file:
+        with _reading(self.path) as file:
             return {text.decode(): row for row, text in enumerate(file["keys"][:])}
 
     @cached_property
     def has_residues(self) -> bool:
         """Whether per-residue rows were stored."""
-        with h5py.File(self.path) as file:
+        with _reading(self.path) as file:
             return "residues" in file
 
     @cached_property
     def storage(self) -> str:
         """The type of the rows in the file: float32 or float16."""
-        with h5py.File(self.path) as file:
+        with _reading(self.path) as file:
             return str(file["pooled"].dtype)
 
     def rows(self, name: str, keys: Sequence[str]) -> Float[np.ndarray, "n ..."]:
         """The rows of `pooled` or `residues` for these keys, in their order, in float32."""
         rows = np.array([self.row_of[text] for text in keys], dtype=np.int64)
         order, inverse = np.unique(rows, return_inverse=True)
-        with h5py.File(self.path) as file:
+        with _reading(self.path) as file:
             return np.asarray(file[name][order], np.float32)[inverse]
 
     def marginals(self, wild_type: str, kind: str) -> Float[np.ndarray, "length 20"] | None:
         """Stored log-probabilities at a wild type, None if they are not there."""
-        with h5py.File(self.path) as file:
+        with _reading(self.path) as file:
             name = f"marginals/{key(wild_type)}/{kind}"
-            return np.asarray(file[name]) if name in file else None
+            return _whole(file, name, (len(wild_type), 20)) if name in file else None
 
     def attention(self, wild_type: str) -> Float[np.ndarray, "length length"] | None:
         """Stored attention between the residues of a wild type, None if it is not there."""
-        with h5py.File(self.path) as file:
+        with _reading(self.path) as file:
             name = f"attention/{key(wild_type)}"
-            return np.asarray(file[name]) if name in file else None
+            return _whole(file, name, (len(wild_type), len(wild_type))) if name in file else None
 
 
 def open_store(path: Path) -> Store:
     """Open a whole store; raises StoreError for a file that is not one or has another format."""
+    with _reading(path) as file:
+        found = Store(path, maker_of(file, path))
+        _check_rows(file)
+        return found
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[h5py.File]:
+    """The open file; what HDF5 finds wrong with it becomes a StoreError with the remedy."""
     try:
         with h5py.File(path) as file:
-            return Store(path, maker_of(file, path))
-    except OSError as error:
+            yield file
+    except (OSError, KeyError, RuntimeError, TypeError, AttributeError, UnicodeDecodeError, OverflowError) as error:
         raise StoreError(
             f"{path} is not a readable embedding store ({error}); delete it and run `multimep embed` again"
         ) from error
 
 
+def _check_rows(file: h5py.File) -> None:
+    """Raise TypeError unless keys and rows are there, in the file itself, and as many of one as of the other."""
+    keys = _own(file, "keys")
+    if keys.dtype != np.dtype("S64") or keys.ndim != 1:
+        raise TypeError("its keys are no checksums")
+    for name, axes in (("pooled", 2), ("residues", 3)):
+        if name == "pooled" or name in file:
+            rows = _own(file, name)
+            if rows.ndim != axes or len(rows) != len(keys) or str(rows.dtype) not in ("float32", "float16"):
+                raise TypeError(f"{name} has shape {rows.shape} of {rows.dtype} for {len(keys)} keys")
+
+
+def _own(file: h5py.File, name: str) -> h5py.Dataset:
+    """The dataset of that name, all of whose numbers stand in this file as they are.
+
+    HDF5 could also take them from other files, and unpack or make up more than any memory holds. Raises TypeError.
+    """
+    found = file[name]
+    if not isinstance(found, h5py.Dataset) or found.file != file:
+        raise TypeError(f"{name} is not in it")
+    plain = found.chunks is None and not found.external and not found.is_virtual
+    if not plain or found.nbytes > file.id.get_filesize():
+        raise TypeError(f"{name} does not stand in the file as it is")
+    return found
+
+
+def _whole(file: h5py.File, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The numbers of a dataset; raises TypeError for another shape."""
+    found = _own(file, name)
+    if found.shape != shape:
+        raise TypeError(f"{name} has shape {found.shape}, not {shape}")
+    return np.asarray(found, np.float32)
+
+
 def maker_of(file: h5py.File, path: Path) -> Maker:
     """By what an open file was made; raises StoreError for one of another format."""
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
-    if attributes.get("format") != FORMAT:
+    stated = attributes.get("format")
+    if type(stated) is not int or stated != FORMAT:
         raise StoreError(
-            f"{path} has format {attributes.get('format')}, this version reads {FORMAT}: "
+            f"{path} has format {printable(str(stated)[:60])}, this version reads {FORMAT}: "
             "delete it and run `multimep embed` again"
         )
-    return Maker(**attributes)
+    try:
+        return build(Maker, attributes, "its attributes")
+    except SettingsError as error:
+        raise StoreError(f"{path}: {error}; delete it and run `multimep embed` again") from error
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 
 from multimep import __version__, interruption
 from multimep.dataset import Dataset, write_whole
+from multimep.documents import from_json, text
 from multimep.embedder import Embedder
 from multimep.embeddings import open_store
 from multimep.predictions import Predictions
@@ -50,7 +51,7 @@ def take_back(path: Path) -> list[Predictions]:
     try:
         return [
             Predictions(tuple(part["mutants"]), *(np.array(part[name], dtype=np.float64) for name in COLUMNS))
-            for part in json.loads(path.read_text(encoding="utf-8"))
+            for part in from_json(text(path))
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise FinishedFoldsError(

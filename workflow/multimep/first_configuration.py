@@ -1,18 +1,20 @@
 """A commented configuration for one's own table: what a study needs, each line with its reason."""
 
 import json
+import shlex
 from dataclasses import fields
 from pathlib import Path
 
 from multimep.dataset import write_whole
+from multimep.documents import printable, quoted
 from multimep.inspection import Inspected, Table
 
 TEXT = """# A study of one table of measurements, made by `multimep init`. Every key: docs/configuration.md.
-study: {name}
+study: {named}
 seed: 0
 
 datasets:
-  {name}:
+  {named}:
     target: fitness            # what was measured, for the report
     unit: ""                   # its unit
     higher_is_better: {better}     # false where a lower value is the better mutant
@@ -37,32 +39,34 @@ methods:
 language_model: {{name: mini}}  # shipped with multimep; esm2_t33_650M_UR50D is better and is downloaded
 
 # Which mutants to make next, at the end of the report; better by the method that has won:
-# recommend: {{datasets: [{name}], method: site_gp}}
+# recommend: {{datasets: [{named}], method: site_gp}}
 # It needs no study:
-#   multimep fit {path} --wild-type {wild_type_word} --method site_gp --output {name}.safetensors
+#   multimep fit {path_word} --wild-type {wild_type_word} --method site_gp --output {name}.safetensors
 #   multimep recommend {name}.safetensors --output plate_1
 """
 
 
 def text(own: Table, found: Inspected, folder: Path) -> str:
     """The configuration as YAML; paths are written relative to `folder` where they lie below it."""
-    columns = {one.name: getattr(found.detected.columns, one.name) for one in fields(found.detected.columns)}
+    roles = {one.name: getattr(found.detected.columns, one.name) for one in fields(found.detected.columns)}
     from_file = bool(Path(own.wild_type).suffix)
     path = _path(own.path, folder)
-    wild_type = _path(Path(own.wild_type), folder) if from_file else own.wild_type
+    wild_type = _path(Path(own.wild_type), folder) if from_file else "".join(own.wild_type.split())
     return TEXT.format(
         name=own.name,
+        named=quoted(own.name),
         better=json.dumps(own.higher_is_better),
         rows=found.detected.rows,
         variants=len(found.dataset),
-        path=json.dumps(path),
-        wild_type_file=f"\n        wild_type: {{path: {json.dumps(wild_type)}}}" if from_file else "",
-        wild_type="" if from_file else f"      wild_type: {own.wild_type}\n",
-        wild_type_word=wild_type,
+        path=quoted(path),
+        wild_type_file=f"\n        wild_type: {{path: {quoted(wild_type)}}}" if from_file else "",
+        wild_type="" if from_file else f"      wild_type: {quoted(wild_type)}\n",
+        path_word=printable(shlex.quote(path)),
+        wild_type_word=printable(shlex.quote(wild_type)),
         offset=own.offset,
-        delimiter=json.dumps(found.detected.delimiter),
-        columns=json.dumps({role: name for role, name in columns.items() if name}),
-        told=found.detected.told,
+        delimiter=quoted(found.detected.delimiter),
+        columns="{" + ", ".join(f'"{role}": {quoted(name)}' for role, name in roles.items() if name) + "}",
+        told=printable(found.detected.told),
         sizes=_sizes(len(found.dataset)),
     )
 

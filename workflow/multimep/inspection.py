@@ -9,6 +9,7 @@ import numpy as np
 
 from multimep import paths
 from multimep.dataset import Dataset, read, record_path
+from multimep.documents import content
 from multimep.mutations import Genotype, MutationError, parse
 from multimep.readers import table
 from multimep.readers.detection import Detected, detect
@@ -52,9 +53,9 @@ class Table:
     @property
     def inputs(self) -> Inputs:
         """For the readers."""
-        files, literal = {"variants": Text(str(self.path), self.path.read_bytes())}, self.wild_type
+        files, literal = {"variants": Text(str(self.path), content(self.path))}, self.wild_type
         if Path(self.wild_type).suffix:
-            files["wild_type"], literal = Text(self.wild_type, Path(self.wild_type).read_bytes()), ""
+            files["wild_type"], literal = Text(self.wild_type, content(Path(self.wild_type))), ""
         return Inputs(self.name, files, literal, self.offset)
 
 
@@ -115,7 +116,10 @@ def _shift(own: Table) -> int | None:
         detected = detect(own.inputs, own.columns)
         letters = protein(own.inputs, sequence(own.inputs))
         names = [detected.columns.mutant] if detected.columns.mutant else []
-        found = [row[names[0]] for row in rows(own.inputs, own.inputs.file("variants"), names, detected.delimiter)]
+        sound = (
+            row for row in rows(own.inputs, own.inputs.file("variants"), names, detected.delimiter) if not row.fault
+        )
+        found = [row[names[0]] for row in sound]
     except (SourceError, IndexError):
         return None
     genotypes = [one for one in map(_readable, found) if one]

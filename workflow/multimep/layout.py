@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from multimep import nesting
+from multimep import addresses, nesting, paths
 
 Config = Mapping[str, Any]
+
+FORMAT = 1
+"""Of a configuration; raised when a key changes its meaning."""
 
 STAMP = "stamp.json"
 """The file that says that a unit of a shard is whole, in the unit's folder under ahead/."""
@@ -178,8 +181,23 @@ def campaign(name: str) -> str:
     return f"campaigns/{name}.csv"
 
 
+def newer(config: Config) -> str:
+    """Why a configuration of a later format is refused, before its unknown keys are; empty for this one's."""
+    stated = config.get("format", FORMAT)
+    if isinstance(stated, int) and 1 <= stated <= FORMAT:
+        return ""
+    return (
+        f"config.format: {stated!r} is none that this version reads (1 to {FORMAT}): update multimep, or take out the "
+        "key and what the later format brought"
+    )
+
+
 def strangers(config: Config) -> Iterator[str]:
-    """What a split or method names that the study does not have, and splits that a joint method cannot have."""
+    """What a split or method names that the study does not have, and splits that a joint method cannot have.
+
+    Before these, names that could not stand in a path, and addresses that hold a secret.
+    """
+    yield from _outsiders(config)
     for split, chosen in config["splits"].items():
         unknown = sorted(set((chosen or {}).get("datasets", ())) - set(config["datasets"]))
         if unknown:
@@ -211,6 +229,21 @@ def _plate_strangers(config: Config, label: str) -> Iterator[str]:
             f"config.recommend.method: {label or 'none is named'}; choose one of the study's methods that learn each "
             f"protein alone: {', '.join(alone)}"
         )
+
+
+def _outsiders(config: Config) -> Iterator[str]:
+    for kind in ("datasets", "splits", "methods"):
+        yield from (f"config.{kind}: {fault}" for name in config[kind] if (fault := paths.fault_of_name(str(name))))
+    files = [one for spec in config["datasets"].values() for one in _files(spec or {})]
+    for url in (config.get("mirror"), *(one.get("url") for one in files)):
+        if fault := addresses.fault(str(url or "")):
+            yield fault
+
+
+def _files(spec: Config) -> list[Config]:
+    """The files of a dataset's source."""
+    source = spec.get("source") or {}
+    return [one for one in (*(source.get("files") or {}).values(), source.get("structure")) if isinstance(one, Mapping)]
 
 
 def expected(config: Config) -> dict[str, list[str]]:

@@ -9,11 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from multimep.documents import shown
+
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 COLUMN = {letter: index for index, letter in enumerate(AMINO_ACIDS)}  # in every table over amino acids
 WILD_TYPE = "WT"
 
-_MUTATION = re.compile(r"([A-Z])(\d+)([A-Z])")
+_MUTATION = re.compile(r"([A-Z])([0-9]{1,9})([A-Z])")  # no protein has a position of ten digits
 _SEPARATORS = re.compile(r"[:+,]")
 
 
@@ -51,7 +53,7 @@ def parse(text: str) -> Genotype:
     genotype = tuple(sorted(_parse_one(part.strip(), text) for part in _SEPARATORS.split(stripped)))
     for left, right in itertools.pairwise(genotype):
         if left.position == right.position:
-            raise MutationError(f"two mutations at site {left.position} in {text!r}")
+            raise MutationError(f"two mutations at site {left.position} in {shown(text)}")
     return genotype
 
 
@@ -59,7 +61,7 @@ def _parse_one(part: str, text: str) -> Mutation:
     match = _MUTATION.fullmatch(part)
     if match is None:
         raise MutationError(
-            f"{part!r} in {text!r} is not a mutation such as A23V (separate mutations by ':', '+' or ',')"
+            f"{shown(part)} in {shown(text)} is not a mutation such as A23V (separate mutations by ':', '+' or ',')"
         )
     reference, position, substitute = match[1], int(match[2]), match[3]
     for letter in (reference, substitute):

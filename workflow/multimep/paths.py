@@ -5,7 +5,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+from multimep.documents import shown
+
+NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 """Names of datasets, splits and methods: they become names of files and folders."""
 
 
@@ -46,10 +48,15 @@ def _check_output(path: Path) -> None:
 
 def check_name(name: str) -> None:
     """Raise PathError for a name that could not stand in a path: the schema of config.yaml has the same pattern."""
-    if not re.fullmatch(NAME, name):
-        raise PathError(
-            f"dataset name {name!r}: use letters, digits, '_', '.' and '-', and begin with a letter or digit"
-        )
+    if fault := fault_of_name(name):
+        raise PathError(f"dataset {fault}")
+
+
+def fault_of_name(name: str) -> str:
+    """Why a name could not stand in a path; empty where it could."""
+    if re.fullmatch(NAME, name):
+        return ""
+    return f"name {shown(name)}: use letters, digits, '_', '.' and '-', at most 100, and begin with a letter or digit"
 
 
 def by_split_and_method(files: Sequence[Path]) -> dict[tuple[str, str], Path]:

@@ -17,8 +17,10 @@ from multimep import cluster, costs, forecast, layout, packing
 from multimep.accounting import duration
 from multimep.cluster import Cluster
 from multimep.dataset import write_whole
+from multimep.documents import from_json, shown, text
 from multimep.layout import Config, Job
 from multimep.packing import Limits, Packing, Piece, pack, pack_waves
+from multimep.typed_values import build
 
 SOLVING = 5.0
 """Seconds of the integer programme for each wave; more gained nothing over list scheduling in the replay's studies."""
@@ -238,9 +240,25 @@ def write(plan: Plan, path: Path) -> None:
 def read(path: Path) -> Plan:
     """The plan in a file that `write` made; raises PlanError for another file."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        units = [Unit(**unit) for unit in values["units"]]
-        shards = [Shard(**shard) for shard in values["shards"]]
-        return Plan(values["language_model"], values["seed"], units, shards, values["solved"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        values = from_json(text(path))
+        found = build(Plan, {name: value for name, value in dict(values).items() if name != "identity"}, "plan")
+        _check_places(found)
+    except (TypeError, ValueError) as error:  # errors of `documents` and `typed_values` among them
         raise PlanError(f"{path}: not a plan ({error}); make it again with `multimep plan`") from error
+    return found
+
+
+def _check_places(plan: Plan) -> None:
+    """Raise PlanError for a unit whose files could stand anywhere, or that is in no shard's reach."""
+    for unit in plan.units:
+        parts = [part for place in (unit.name, unit.benchmark, *unit.outputs) for part in Path(place).parts]
+        if ".." in parts or Path(unit.name).is_absolute() or "\0" in "".join(parts):
+            raise PlanError(f"unit {shown(unit.name)} would leave its folder")
+        for place in unit.outputs:
+            if Path(place).parts[-4:-1] != ("predictions", *Path(unit.name).parts[:2]):
+                raise PlanError(f"unit {shown(unit.name)} would write {shown(place)}, which is no file of predictions")
+        if Path(unit.benchmark).parts[-5:] != ("benchmarks", "predict", *Path(f"{unit.name}.tsv").parts):
+            raise PlanError(f"unit {shown(unit.name)} would write {shown(unit.benchmark)}, which is no run time")
+    strangers = {name for shard in plan.shards for lane in shard.lanes for name in lane} - set(plan.unit)
+    if strangers:
+        raise PlanError(f"a shard has the unit {shown(min(strangers))}, which the plan has not")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from multimep.dataset import Variants, numbers, read_table, write_whole
+from multimep.dataset import Variants, numbers, read_table, write_table
 
 COLUMNS = ("fold", "mutant", "mean", "std", "noisy_std")
 
@@ -43,7 +43,7 @@ class Predictions:
         if not np.isfinite(self.mean).all():
             raise PredictionsError(f"the mean of {self.mutants[int(np.argmin(np.isfinite(self.mean)))]} is not finite")
         for name, column in (("std", self.std), ("noisy_std", self.noisy_std)):
-            if not (np.isnan(column).all() or (column > 0).all()):
+            if not (np.isnan(column).all() or (np.isfinite(column) & (column > 0)).all()):
                 raise PredictionsError(f"{name} must be positive for every variant or NaN for all")
 
     def __len__(self) -> int:
@@ -75,7 +75,7 @@ def write(folds: Sequence[tuple[str, Predictions]], path: Path) -> None:
         for fold, part in folds
     ]
     table = pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
-    write_whole(path, table.to_csv(index=False, columns=list(COLUMNS), lineterminator="\n", float_format="%.9g"))
+    write_table(table[list(COLUMNS)], path, "%.9g")
 
 
 def read(path: Path) -> dict[str, Predictions]:

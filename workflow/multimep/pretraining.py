@@ -190,10 +190,13 @@ def resume(path: Path, settings: PretrainingSettings) -> tuple[esm.ESM2, torch.o
     model, optimiser = initialise(settings)
     if not path.is_file():
         return model, optimiser, 0
-    with safetensors.safe_open(path, framework="pt") as file:
-        facts, state = json.loads(file.metadata()["run"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    step = int(facts["step"])
-    _check_same_run(path, PretrainingSettings(**_tuples(facts["settings"])), settings, step)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            facts, state = json.loads(file.metadata()["run"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        step, asked = int(facts["step"]), PretrainingSettings(**_tuples(facts["settings"]))
+    except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise PretrainingError(f"{path}: no run to continue ({error}); delete it, or give another folder") from error
+    _check_same_run(path, asked, settings, step)
     weights = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
     model.load_state_dict({**weights, "lm_head.weight": weights["embed_tokens.weight"]})
     moments: dict[int, dict[str, Tensor]] = {}

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
-import yaml
 
-from multimep import layout, nesting, paths
+from multimep import documents, layout, nesting, paths
 from multimep.cluster import Cluster
 from multimep.leaks import LeakSearch
 from multimep.methods import METHODS, Method, nested
@@ -119,6 +118,7 @@ class Study:
         cache: folder of downloads.
         cluster: what a site's profile says of its GPUs, limits and prices.
         pathvars: where Snakemake puts results, logs and benchmarks.
+        format: of this file; one that a later multimep wrote for itself is refused.
     """
 
     study: str
@@ -137,25 +137,26 @@ class Study:
     cache: str = "results/cache"
     cluster: Cluster = field(default_factory=Cluster)
     pathvars: Mapping[str, str] = field(default_factory=dict)
+    format: int = layout.FORMAT
 
 
 def parse(text: str, where: str) -> Mapping[str, Any]:
     """A mapping from JSON or YAML text; raises SettingsError that names `where`."""
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{where}: not YAML or JSON ({' '.join(str(error).split())})") from error
+        values = documents.from_yaml(text)
+    except documents.DocumentError as error:
+        raise SettingsError(f"{where}: {error}") from error
     if not isinstance(values or {}, Mapping):
         raise SettingsError(f"{where}: expected names with values, as in '{{name: value}}', got {text[:60]!r}")
     return values or {}
 
 
 def read_text(path: Path) -> str:
-    """The text of a configuration file; raises SettingsError where it is not UTF-8."""
+    """The text of a configuration file; raises SettingsError where it is too large or not UTF-8."""
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        return documents.text(path, documents.WORDS)
+    except documents.DocumentError as error:
+        raise SettingsError(str(error)) from error
 
 
 def text_of(given: str) -> str:
@@ -191,6 +192,8 @@ def method(name: str, values: Mapping[str, Any], where: str) -> Method:
 
 def study(values: Mapping[str, Any]) -> Study:
     """The whole study; raises SettingsError that lists what is wrong anywhere in it."""
+    if fault := layout.newer(values):
+        raise SettingsError(fault)
     found = build(Study, values, "config")
     for name in found.splits:
         scheme(layout.scheme_of(values, name), f"config.splits.{name}")

@@ -1,5 +1,7 @@
 """Datasets as a study names them: each source fetched or found, read, cropped, replicates averaged, and recorded."""
 
+import lzma
+import struct
 import zipfile
 import zlib
 from collections import Counter
@@ -7,11 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pydantic
 
+from multimep import addresses
 from multimep.dataset import Dataset, Record
+from multimep.documents import content
 from multimep.downloads import checksum, fetch
 from multimep.readers import lineage, table
 from multimep.readers.coordinates import read_structure
@@ -22,7 +26,7 @@ from multimep.simulation import PROTEINS, Simulation, SimulationError, simulate
 
 SIMULATION = "simulation"
 MEMBER_LIMIT = 1 << 30
-"""Bytes of one unpacked zip member: hundreds of times the largest published scan, far below a cluster node's memory."""
+"""Bytes of one unpacked zip member, as of a file that is not packed: far below a cluster node's memory."""
 
 
 class SpecError(ValueError):
@@ -49,6 +53,7 @@ class File:
         """Refuse a file that is nowhere or in two places, and a URL without a checksum."""
         if bool(self.url) == bool(self.path):
             raise SpecError(f"a file has either url: or path:, got url: {self.url!r} and path: {self.path!r}")
+        addresses.check(self.url)
         if self.url and not self.sha256:
             raise SpecError(f"{self.url}: state its sha256: so that a changed file is noticed")
 
@@ -60,7 +65,7 @@ class File:
     @property
     def name(self) -> str:
         """The last part of the place, for messages."""
-        return PurePosixPath(self.member or unquote(urlsplit(self.url).path) or self.path).name
+        return PurePosixPath(self.member or unquote(addresses.split(self.url).path) or self.path).name
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,7 @@ def _locate(name: str, file: File, cache: Path, mirror: str | None, root: Path) 
 
 
 def _content(name: str, file: File, path: Path) -> bytes:
-    return _member(name, file, path) if file.member else path.read_bytes()
+    return _member(name, file, path) if file.member else content(path)
 
 
 def _member(name: str, file: File, path: Path) -> bytes:
@@ -272,5 +277,5 @@ def _member(name: str, file: File, path: Path) -> bytes:
                 raise refusal(name, file.place, f"encrypted, or larger than {MEMBER_LIMIT} bytes; unpack it yourself")
             with archive.open(info) as stream:
                 return stream.read(MEMBER_LIMIT)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, EOFError, struct.error) as error:
         raise refusal(name, file.place, f"not a readable zip ({error}); fetch or make it again") from error

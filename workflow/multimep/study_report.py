@@ -14,6 +14,7 @@ from multimep import (
     accounting,
     campaign,
     charges,
+    documents,
     embeddings,
     findings,
     layout,
@@ -115,5 +116,5 @@ def _machine() -> Mapping[str, str]:
 def _readable(configuration: str) -> str:
     """JSON, as the pipeline passes it, becomes YAML again; YAML stays as it was written."""
     if configuration.lstrip().startswith("{"):
-        return yaml.safe_dump(yaml.safe_load(configuration), sort_keys=False, allow_unicode=True)
+        return yaml.safe_dump(documents.from_yaml(configuration), sort_keys=False, allow_unicode=True)
     return configuration

@@ -4,6 +4,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import pydantic
@@ -20,10 +21,18 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     faults = list(_unknown(kind, values, where))
     if not faults:
         try:
-            return pydantic.TypeAdapter(kind).validate_python(dict(values))
+            checked: T = _adapter(kind).validate_python(dict(values))  # type: ignore[arg-type]
         except pydantic.ValidationError as error:
             faults = [_fault(one, where) for one in error.errors()]
+        else:
+            return checked
     raise SettingsError("; ".join(faults))
+
+
+@cache
+def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
+    """What checks values of a class; making it takes longer than using it."""
+    return pydantic.TypeAdapter(kind)
 
 
 def _fault(error: Any, where: str) -> str:

@@ -1,6 +1,7 @@
 # What the study wants, by name. Nothing here imports torch or numpy: this file is read again in every job.
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from shlex import quote
@@ -9,11 +10,16 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from multimep import __version__ as VERSION
-from multimep import cluster, layout
+from multimep import cluster, documents, layout
 
 if site := cluster.site(sys.argv, os.environ):
     config["cluster"] = site | config.get("cluster", {})
 
+if fault := layout.newer(config):
+    raise WorkflowError(fault)
+for path in workflow.configfiles:
+    for fault in documents.faults(Path(path)):
+        raise WorkflowError(fault)
 validate(config, "../schemas/config.schema.json", set_default=False)
 for fault in layout.strangers(config):
     raise WorkflowError(fault)
@@ -82,9 +88,9 @@ shell.prefix(
 
 
 wildcard_constraints:
-    dataset="|".join(DATASETS),
-    split="|".join(SPLITS),
-    method="|".join(config["methods"]),
+    dataset="|".join(map(re.escape, DATASETS)),
+    split="|".join(map(re.escape, SPLITS)),
+    method="|".join(map(re.escape, config["methods"])),
 
 
 def dataset_settings(name):

@@ -29,6 +29,7 @@ rule evaluate:
         seed=SEED,
         version=VERSION,
     shell:
-        "multimep evaluate {input.table:q} {input.predictions:q}"
-        " $(printf -- '--split %q ' {input.splits:q}) --settings {params.settings:q}"
+        'more=(); for file in {input.splits:q}; do more+=(--split "$file"); done;'
+        " multimep evaluate {input.table:q} {input.predictions:q}"
+        ' "${{more[@]}}" --settings {params.settings:q}'
         " --seed {params.seed:q} --output {output:q} > {log:q} 2>&1"

@@ -13,7 +13,7 @@ rule predict:
     benchmark:
         "<benchmarks>/predict/{split}/{method}/{dataset}.tsv"
     wildcard_constraints:
-        method="|".join(SINGLE) or "none",
+        method="|".join(map(re.escape, SINGLE)) or "none",
     conda:
         "../../envs/environment.yaml"
     resources:
@@ -65,8 +65,10 @@ for label in JOINT:
                 seed=SEED,
                 version=VERSION,
             shell:
-                "multimep cross-predict {params.method:q} --settings {params.settings:q}"
-                " $(printf -- '--dataset %q ' {input.tables:q}) $(printf -- '--split %q ' {input.splits:q})"
-                " $(printf -- '--output %q ' {output:q})"
+                'more=(); for file in {input.tables:q}; do more+=(--dataset "$file"); done;'
+                ' for file in {input.splits:q}; do more+=(--split "$file"); done;'
+                ' for file in {output:q}; do more+=(--output "$file"); done;'
+                " multimep cross-predict {params.method:q} --settings {params.settings:q}"
+                ' "${{more[@]}}"'
                 " --language-model {params.language_model:q}"
                 " --seed {params.seed:q} > {log:q} 2>&1"

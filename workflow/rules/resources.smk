@@ -1,5 +1,4 @@
 # What every job asks for: predicted memory and minutes, and on a cluster its partition and GPU in the site's own form.
-import json
 import re
 import sys
 from pathlib import Path
@@ -9,7 +8,17 @@ from multimep import costs, forecast, layout, prices
 CLUSTER = config.get("cluster", {})
 # What SLURM is asked for: the cost that `costs` predicts, more at every retry. The form of a GPU request is the site's.
 CALIBRATION = RESULTS / "calibration.json"
-FACTORS = json.loads(CALIBRATION.read_text()) if CALIBRATION.exists() else {}
+
+
+def read_json(path, otherwise):
+    """What working ahead left, or `otherwise`."""
+    try:
+        return documents.from_json(documents.text(path)) if path.exists() else otherwise
+    except documents.DocumentError as error:
+        raise WorkflowError(f"{path}: {error}; delete it, it costs no result")
+
+
+FACTORS = read_json(CALIBRATION, {})
 
 # On this machine no more memory is promised at once than it has; --resources mem_mb=... says otherwise. A job that is
 # predicted to need more than all of it runs alone. On a cluster each job has an allocation of its own.
@@ -91,7 +100,7 @@ def fit_cost(label, input):
 
 
 PLAN_FILE = RESULTS / "plan.json"
-PLAN = json.loads(PLAN_FILE.read_text()) if PLAN_FILE.exists() else {"shards": []}
+PLAN = read_json(PLAN_FILE, {"shards": []})
 
 
 def shard_asks():

@@ -23,6 +23,7 @@ rule split:
         seed=SEED,
         version=VERSION,
     shell:
-        "multimep split {input.table:q} --settings {params.settings:q} --seed {params.seed:q}"
-        " $(for file in {input.kin:q}; do printf -- '--kin %q ' \"$file\"; done)"
+        'more=(); for file in {input.kin:q}; do more+=(--kin "$file"); done;'
+        " multimep split {input.table:q} --settings {params.settings:q} --seed {params.seed:q}"
+        ' "${{more[@]}}"'
         " --output {output:q} > {log:q} 2>&1"

@@ -1,8 +1,11 @@
 """A fitted predictor as one safetensors file: named arrays, and a JSON header that says what they are."""
 
 import dataclasses
+import hashlib
 import json
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +14,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from multimep import is_refusal
+from multimep.documents import DocumentError, from_json, shown
 from multimep.embedder import Embedder
 from multimep.methods.method import Method, Predictor, State
+from multimep.mutations import MutationError, check_residues
+from multimep.typed_values import SettingsError, build
 
 FORMAT = 1
+REMEDY = "fit it again with `multimep fit`"
 
 
 class PredictorFileError(ValueError):
@@ -53,18 +61,28 @@ class Header:
 def save(predictor: Predictor, header: Header, path: Path) -> None:
     """Write the predictor, whole or not at all."""
     state = predictor.state()
+    arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
     metadata = {
         "format": str(FORMAT),
         "header": json.dumps(dataclasses.asdict(header)),
         "facts": json.dumps(dict(state.facts)),
     }
+    metadata["sha256"] = digest(arrays, metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save_file({name: np.ascontiguousarray(array) for name, array in state.arrays.items()}, partial, metadata)
+        save_file(arrays, partial, metadata)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
+    """The sha256 of all that a predictor file holds: safetensors itself would not notice a changed bit."""
+    found = hashlib.sha256("\0".join(metadata[name] for name in ("format", "header", "facts")).encode())
+    for name in sorted(arrays):
+        found.update(f"\0{name} {arrays[name].dtype.str} {arrays[name].shape} ".encode() + arrays[name].tobytes())
+    return found.hexdigest()
 
 
 def read_header(path: Path) -> Header:
@@ -72,14 +90,29 @@ def read_header(path: Path) -> Header:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, UnicodeDecodeError) as error:
         raise PredictorFileError(f"{path} is not a predictor file ({error}); make one with `multimep fit`") from error
     if metadata.get("format") != str(FORMAT) or "header" not in metadata:
-        raise PredictorFileError(f"{path} is not a predictor of format {FORMAT}; fit it again with `multimep fit`")
+        stated = shown(metadata.get("format", "none"))
+        raise PredictorFileError(
+            f"{path} is not a predictor of format {FORMAT} but of {stated}; fit it again with `multimep fit`"
+        )
     try:
-        return Header(**json.loads(metadata["header"]))
-    except (json.JSONDecodeError, TypeError) as error:
+        return _header(metadata["header"])
+    except (DocumentError, SettingsError, MutationError) as error:
         raise PredictorFileError(f"{path} is of another version ({error}); fit it again with `multimep fit`") from error
+
+
+def _header(text: str) -> Header:
+    values = from_json(text)
+    if not isinstance(values, dict):
+        raise DocumentError("its header is no mapping")
+    found = build(Header, values, "header")
+    for wild_type in found.datasets.values():
+        check_residues(wild_type)
+    if not all(math.isfinite(value) for taught in found.taught.values() for value in taught.values()):
+        raise DocumentError("a fitness that taught it is not finite")
+    return found
 
 
 def load(path: Path, method: Method, embedder: Embedder) -> Predictor:
@@ -94,10 +127,31 @@ def load(path: Path, method: Method, embedder: Embedder) -> Predictor:
             f"{path} was fitted with the language model of sha256 {expected}, {found.name} has {found.sha256}; "
             "give the same one or fit it again with `multimep fit`"
         )
-    with safe_open(path, framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        facts = json.loads(file.metadata()["facts"])
-    return method.restore(State(arrays, facts), embedder)
+    state = _state(path)
+    try:
+        return method.restore(state, embedder)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, ValueError) and is_refusal(error):
+            raise
+        raise PredictorFileError(
+            f"{path} does not hold what its method learns ({type(error).__name__}: {error}); fit it again with "
+            "`multimep fit`"
+        ) from error
+
+
+def _state(path: Path) -> State:
+    """The arrays and facts in the file; raises PredictorFileError where they are not those that were written."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = dict(file.metadata())
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        facts = json.loads(metadata["facts"])
+        stated = metadata.get("sha256", "")  # what multimep wrote before it was part of the file lacks it
+        if not isinstance(facts, dict) or (stated and stated != digest(arrays, metadata)):
+            raise PredictorFileError(f"{path} is damaged: its content has another sha256 than it states; {REMEDY}")
+    except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
+        raise PredictorFileError(f"{path} is damaged ({error}); {REMEDY}") from error
+    return State(arrays, facts)
 
 
 def protein(header: Header, name: str, path: Path) -> str:

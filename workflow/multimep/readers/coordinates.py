@@ -21,6 +21,9 @@ LEAST_IDENTITY = 0.9
 LEAST_COVER = 0.5
 """Of the shorter of the two sequences that must stand identical: a handful of residues agree by chance."""
 
+RESIDUES = 50_000
+"""Of one chain, which is aligned with the wild type: no known protein is longer than titin's 35,000."""
+
 _THREE = "ALA CYS ASP GLU PHE GLY HIS ILE LYS LEU MET ASN PRO GLN ARG SER THR VAL TRP TYR MSE SEC"
 LETTER = dict(zip(_THREE.split(), "ACDEFGHIKLMNPQRSTVWYMC", strict=True))
 """Three-letter codes; selenomethionine and selenocysteine count as the residues that they stand for."""
@@ -100,6 +103,9 @@ def _chains(inputs: Inputs, file: Text) -> Mapping[str, list[Atom]]:
                 place[atom.number] = atom
     except _LineError as error:
         raise SourceError(inputs.dataset, [Fault(file.name, error.line, error.text, str(error))]) from error
+    longest = max(found, key=lambda chain: len(found[chain]), default="")
+    if found and len(found[longest]) > RESIDUES:
+        raise inputs.refuse(file.name, f"chain {longest} has more than {RESIDUES} residues; give one protein alone")
     if not found:
         raise inputs.refuse(file.name, "no CA atoms; give a PDB or mmCIF file of the protein")
     return {chain: list(atoms.values()) for chain, atoms in found.items()}
@@ -121,7 +127,7 @@ def _pdb_atoms(lines: list[str]) -> Iterator[Atom]:
         if line[12:16] == " CA " and (line.startswith("ATOM  ") or (line.startswith("HETATM") and _modified(line))):
             cells = (line[30:38], line[38:46], line[46:54])
             occupancy = line[54:60].strip() or "1"
-            yield _atom(number, line, line[21].strip(), line[17:20].strip(), line[22:27].strip(), occupancy, *cells)
+            yield _atom(number, line, line[21:22].strip(), line[17:20].strip(), line[22:27].strip(), occupancy, *cells)
 
 
 def _modified(line: str) -> bool:

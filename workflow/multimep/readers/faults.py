@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from multimep.documents import printable
+
 LISTED = 20
 """Faults that a message shows; the others are counted there and kept in `SourceError.faults`."""
 
@@ -22,7 +24,7 @@ class Fault:
     def __str__(self) -> str:
         place = f"{self.file} line {self.line}" if self.line else self.file
         shown = self.text if len(self.text) <= 80 else f"{self.text[:77]}..."
-        return f"{place}: {self.reason}" + (f" [{shown}]" if shown else "")
+        return printable(f"{place}: {self.reason}" + (f" [{shown}]" if shown else ""))
 
 
 class SourceError(ValueError):

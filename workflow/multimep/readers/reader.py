@@ -7,10 +7,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from multimep.documents import content, shown
 from multimep.mutations import MutationError, check_residues
 from multimep.readers import workbook
 from multimep.readers.faults import CellError, Fault, SourceError, refusal
 from multimep.readers.measurements import Measurement
+
+CELL = 80
+"""Letters of a cell that a message shows."""
+DIGITS = 9
+"""Of a whole number in a cell: more are no count of measurements, and no fold."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,11 @@ class Row:
     def __getitem__(self, column: str) -> str:
         return self.cells[column]
 
+    @property
+    def told(self) -> str:
+        """Its cells for a message, each cut: of a table with many faults all are kept."""
+        return ", ".join(cell if len(cell) <= CELL else f"{cell[:CELL]}..." for cell in self.cells.values())
+
 
 def decode(inputs: Inputs, file: Text) -> str:
     """The text of a UTF-8 file, a byte order mark removed."""
@@ -149,6 +160,8 @@ def cells_of(inputs: Inputs, file: Text, delimiter: str) -> Iterator[tuple[int, 
         except workbook.WorkbookError as error:
             raise inputs.refuse(file.name, str(error)) from error
         return
+    if len(delimiter) != 1 or delimiter in '"\r\n ':
+        raise inputs.refuse(file.name, f"delimiter {shown(delimiter)} is not one letter such as ',', ';' or a tab")
     reader = csv.reader(io.StringIO(decode(inputs, file), newline=""), delimiter=delimiter, strict=True)
     start = 1
     try:
@@ -187,7 +200,7 @@ def gather(inputs: Inputs, file: Text, rows: Iterable[Row], read: Callable[[Row]
         try:
             measurements.append(read(_sound(row)))
         except (MutationError, CellError) as error:
-            faults.append(Fault(file.name, row.line, ", ".join(row.cells.values()), str(error)))
+            faults.append(Fault(file.name, row.line, row.told, str(error)))
     if faults:
         raise SourceError(inputs.dataset, faults)
     return measurements
@@ -206,7 +219,7 @@ def number(text: str, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise CellError(f"{name} is {text.strip()!r}, not a finite number" if text.strip() else f"{name} is empty")
+        raise CellError(f"{name} is {shown(text.strip())}, not a finite number" if text.strip() else f"{name} is empty")
     return value
 
 
@@ -216,15 +229,20 @@ def spread(text: str) -> float:
         return math.nan
     value = number(text, "standard deviation")
     if value < 0:
-        raise CellError(f"standard deviation is {text.strip()!r}, below 0")
+        raise CellError(f"standard deviation is {shown(text.strip())}, below 0")
     return value
 
 
 def count(text: str) -> int:
     """The number of measurements in a cell, at least 1."""
-    if not (text.strip().isdecimal() and int(text) >= 1):
-        raise CellError(f"number of replicates is {text.strip()!r}, not a whole number from 1")
+    if not (is_whole(text.strip()) and int(text) >= 1):
+        raise CellError(f"number of replicates is {shown(text.strip())}, not a whole number from 1")
     return int(text)
+
+
+def is_whole(text: str) -> bool:
+    """Whether a cell is a whole number from 0, in digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= DIGITS
 
 
 def sequence(inputs: Inputs) -> str:
@@ -249,7 +267,7 @@ def sequence(inputs: Inputs) -> str:
 
 def read_sequence(path: Path) -> str:
     """The letters of a file with one FASTA record or plain text, as capitals; raises SourceError for another file."""
-    return sequence(Inputs(path.name, {"wild_type": Text(str(path), path.read_bytes())}))
+    return sequence(Inputs(path.name, {"wild_type": Text(str(path), content(path))}))
 
 
 def protein(inputs: Inputs, letters: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from multimep.dataset import SPLIT_PREFIX
+from multimep.documents import shown
 from multimep.mutations import Genotype, MutationError, apply, check, compare, parse
 from multimep.readers.faults import CellError
 from multimep.readers.measurements import Measurement, Reading
@@ -16,6 +17,7 @@ from multimep.readers.reader import (
     count,
     gather,
     header_of,
+    is_whole,
     number,
     protein,
     sequence,
@@ -151,11 +153,11 @@ def _genotype(row: Row, layout: _Layout, offset: int, wild_type: str) -> Genotyp
     genotype = tuple(one.shifted(offset) for one in parse(row[layout.mutant]))
     check(genotype, wild_type)
     if layout.sequence is not None and apply(genotype, wild_type) != row[layout.sequence].strip():
-        raise CellError(f"{layout.sequence} is not the wild type with {row[layout.mutant]}")
+        raise CellError(f"{layout.sequence} is not the wild type with {row[layout.mutant][:80]}")
     return genotype
 
 
 def _side(text: str, column: str) -> str:
-    if text not in SIDES and not (text.isascii() and text.isdecimal()):
-        raise CellError(f"{column} is {text!r}, not train, test, the number of a fold or empty")
+    if text not in SIDES and not is_whole(text):
+        raise CellError(f"{column} is {shown(text)}, not train, test, the number of a fold or empty")
     return text

@@ -1,15 +1,28 @@
 """The first sheet of an Excel workbook (.xlsx) as rows of text: a zip of XML, ECMA-376 part 1, SpreadsheetML."""
 
 import io
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
+from multimep.documents import shown
+
 SIGNATURE = b"PK\x03\x04"
 LIMIT = 1 << 28
 """Bytes of one unpacked part: a sheet of a million rows has a tenth of it."""
+ELEMENTS = 1 << 23
+"""Of one part: half a million rows of five cells, about 1 GiB in memory."""
+ROWS, COLUMNS = 1 << 20, 1 << 14
+"""Of a sheet, by Excel's own specification; a reference beyond them is no cell's."""
+CELLS = 1 << 26
+"""Cells of a sheet when every row is as wide as the widest: beyond, a few bytes would ask for all memory."""
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, LookupError, ValueError,
+               ElementTree.ParseError, RuntimeError, OverflowError)  # fmt: skip
+"""What a damaged archive, an encrypted one (RuntimeError), an unknown compression or encoding and damaged XML raise."""
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _OFFICE = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
 
@@ -32,9 +45,11 @@ def rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             texts = _shared(archive)
             found = [(number, dict(cells)) for number, cells in _cells(_part(archive, _first(archive)), texts)]
-    except (zipfile.BadZipFile, zlib.error, KeyError, IndexError, ValueError, ElementTree.ParseError) as error:
+    except _UNREADABLE as error:
         raise WorkbookError(f"no Excel workbook that can be read ({error}); save the sheet as CSV (UTF-8)") from error
     width = 1 + max((column for _, cells in found for column in cells), default=-1)
+    if len(found) > ROWS or width > COLUMNS or len(found) * width > CELLS:
+        raise WorkbookError(f"{len(found)} rows and {width} columns are too many; save the sheet as CSV (UTF-8)")
     for number, cells in found:
         if any(text.strip() for text in cells.values()):
             yield number, [cells.get(column, "") for column in range(width)]
@@ -44,16 +59,36 @@ def _part(archive: zipfile.ZipFile, name: str) -> ElementTree.Element:
     if archive.getinfo(name).file_size > LIMIT:
         raise WorkbookError(f"{name} is larger than {LIMIT} bytes")
     text = archive.read(name)
-    if b"<!DOCTYPE" in text:  # entities, which no spreadsheet has, could grow without bound
-        raise WorkbookError(f"{name} declares a document type")
-    return ElementTree.fromstring(text)  # noqa: S314 (without a document type there are no entities)
+    builder = _Builder()
+    parser = ElementTree.XMLParser(target=builder)  # noqa: S314 (its target refuses what could grow without bound)
+    parser.feed(text)
+    parser.close()
+    return builder.close()
+
+
+class _Builder(ElementTree.TreeBuilder):
+    """A tree of bounded size, of a part without a document type: no workbook has entities, which grow without bound."""
+
+    elements = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> ElementTree.Element:
+        """Count the element."""
+        self.elements += 1
+        if self.elements > ELEMENTS:
+            raise WorkbookError(f"more than {ELEMENTS} elements")
+        return super().start(tag, attrs)
+
+    def doctype(self, *_: object) -> None:
+        """Refuse it, in whatever encoding it stands."""
+        raise WorkbookError("declares a document type")
 
 
 def _first(archive: zipfile.ZipFile) -> str:
     sheet = _part(archive, "xl/workbook.xml").findall(f"{_MAIN}sheets/{_MAIN}sheet")[0]
     wanted = sheet.attrib[f"{_OFFICE}id"]
     links = _part(archive, "xl/_rels/workbook.xml.rels")
-    target = next(link.attrib["Target"] for link in links if link.attrib["Id"] == wanted)
+    targets = {link.attrib["Id"]: link.attrib["Target"] for link in links}
+    target = targets[wanted]
     return target.lstrip("/") if target.startswith("/") else f"xl/{target}"
 
 
@@ -82,8 +117,10 @@ def _cells(sheet: ElementTree.Element, texts: list[str]) -> Iterator[tuple[int, 
 
 def _column(reference: str) -> int:
     """B7 is in column 1."""
+    if not (letters := re.match(r"[A-Z]{1,3}(?![A-Z])", reference)):
+        raise WorkbookError(f"{shown(reference)} is no cell")
     number = 0
-    for letter in re.match(r"[A-Z]+", reference)[0]:  # type: ignore[index]
+    for letter in letters[0]:
         number = 26 * number + ord(letter) - ord("A") + 1
     return number - 1
 
