@@ -1,8 +1,8 @@
 """Divisions of a prediction among the mutations: by definition, by brute force, by weights of sums."""
 
+import dataclasses
 import itertools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ SUMS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Formula:
     """A predictor whose mean is what a function of the mutations says."""
 
@@ -241,3 +241,21 @@ def test_a_recalibrated_method_is_explained_by_the_method_inside(landscape, embe
     subject = subject_of(method.fit([train], embedder, 0), method, **facts)
     assert isinstance(subject.method, SiteGP)
     assert set(lacking(subject)) == {"integrated_gradients"}
+
+
+def test_a_method_that_needs_a_covariate_explains_what_the_file_gives_and_names_what_it_lacks(landscape, embedder):
+    data = landscape(rows=40)
+    given = dataclasses.replace(data.variants, covariates={"given": data.fitness})
+    method = METHODS["augmented_ridge"](zero_shot="given")
+    predictor = method.fit([dataclasses.replace(data, variants=given)], embedder, 0)
+    subject = Subject(predictor, method, "first", data.wild_type, "augmented_ridge", 0)
+    double = next(mutant for mutant in data.variants.mutants if len(parse(mutant)) == 2)
+    names = (WILD_TYPE, *double.split(":"), double)
+    asked = Variants("first", data.wild_type, names, {"given": np.array([0.0, 0.3, -0.2, 0.9])})
+    found = explain(subject, asked, ["attributions"], 0)
+    # the score is no sum over these mutations, so the pair has a part
+    parts = {part.name: part.value for part in found.parts if (part.mutant, part.approach) == (double, INTERACTIONS)}
+    assert abs(parts[double]) > 1e-3
+    assert not [part for part in found.parts if part.approach == "sum"]
+    with pytest.raises(AttributionError, match=f"of WT, {names[1]}, {names[2]} are not given; add rows"):
+        explain(subject, asked.select([double]), ["attributions"], 0)
