@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from multimep.downloads import DownloadError, checksum, fetch, mirrored
+from multimep.downloads import DownloadError, fetch, mirrored
+from multimep.seals import checksum
 
 CONTENT = bytes(range(256)) * 2000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

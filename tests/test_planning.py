@@ -16,6 +16,7 @@ from multimep.planning import PlanError
 from multimep.prediction_job import PredictionJob
 from multimep.shards import ShardError, Workshop
 from multimep.typed_values import build
+from multimep.whole_files import write_whole
 from small_study import study
 
 MODEL = {"parameters": 1_268_854, "layers": 4, "width": 160}
@@ -32,7 +33,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         dataset.write(found, record, Path(f"results/datasets/{name}.csv"))
         split = settings.scheme(config["splits"]["random"], "random").split(found, 0)
         splits.write(split, Path(f"results/splits/random/{name}.csv"))
-    dataset.write_whole(Path("results/checkpoint.json"), json.dumps(MODEL))
+    write_whole(Path("results/checkpoint.json"), json.dumps(MODEL))
     return config
 
 
@@ -218,7 +219,7 @@ def test_the_forecast_counts_what_is_missing_of_every_station(config: dict[str, 
     rest = list(forecast.others(config, results))
     assert len(rest) == 3 + 3 + 1 + 1  # embed, evaluate, leaks, report
     assert all(one is not None for one in rest)
-    dataset.write_whole(Path("results/metrics/alpha.csv"), "made")
+    write_whole(Path("results/metrics/alpha.csv"), "made")
     assert len(list(forecast.others(config, results))) == 7
     assert len(list(forecast.others(config, results, {"results/metrics/alpha.csv"}))) == 8
     Path("results/splits/random/beta.csv").unlink()  # of beta's two alone and of the team with alpha
@@ -338,7 +339,7 @@ def test_calibration_does_not_learn_the_slowdown(config: dict[str, Any]) -> None
     config["methods"] = {"fine_tune": {"epochs": 400}}
     for job, workers in zip(layout.jobs(config), (1, 3, 2), strict=True):
         lines = f"s\tcpu_time\tworkers\n{150 if workers == 3 else 100}\t9\t{workers}\n"
-        dataset.write_whole(Path(f"benchmarks/predict/{job.name}.tsv"), lines)
+        write_whole(Path(f"benchmarks/predict/{job.name}.tsv"), lines)
 
     def seconds(**site: Any) -> list[float]:
         found = forecast.past({**config, "cluster": site}, Path("results"), Path("benchmarks"))

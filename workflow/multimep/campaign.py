@@ -18,10 +18,11 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from multimep.acquisition import AcquisitionError, Wanted, drawn, pointwise
-from multimep.dataset import Dataset, write_whole
+from multimep.dataset import Dataset
 from multimep.embedder import Embedder
 from multimep.methods.method import JointPredictor, Method
 from multimep.policies import Campaign, CampaignError, Policy
+from multimep.whole_files import write_whole
 
 COLUMNS = ("policy", "seed", "round", "measured", "best", "regret", "top_1", "top_10")
 JOINT_ROWS = 2000

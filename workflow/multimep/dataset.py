@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from multimep import seals
 from multimep.mutations import MutationError, check
 from multimep.structure import StructureError, from_lines
 from multimep.variants import COVARIATE_PREFIX, DatasetError, Variants
@@ -138,8 +138,8 @@ def write(dataset: Dataset, record: Record, path: Path) -> None:
         table[COVARIATE_PREFIX + name] = values
     if path.suffix == record_path(path).suffix:
         raise DatasetError(f"{path}: that name is the record's, which stands beside the table; end the table in .csv")
-    write_whole(record_path(path), json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False) + "\n")
-    write_whole(path, table.to_csv(index=False, lineterminator="\n"))
+    seals.write(record_path(path), json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False) + "\n")
+    seals.write(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def read(path: Path) -> Dataset:
@@ -182,6 +182,7 @@ def _with_prefix(table: pd.DataFrame, prefix: str) -> list[str]:
 def read_record(path: Path) -> Record:
     """The JSON record of the dataset whose CSV is `path`; raises DatasetError where there is none."""
     where = record_path(path)
+    seals.check(where, DatasetError)
     try:
         fields: dict[str, Any] = json.loads(where.read_text(encoding="utf-8"))
         return Record(**{**fields, "structure": tuple(fields.get("structure", ()))})
@@ -194,6 +195,7 @@ def read_record(path: Path) -> Record:
 
 def read_wild_type(path: Path) -> tuple[str, str]:
     """Name and wild type of a dataset from its record, or from the file of `multimep wild-type`."""
+    seals.check(path, DatasetError)
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         return str(fields["name"]), str(fields["wild_type"])
@@ -203,6 +205,7 @@ def read_wild_type(path: Path) -> tuple[str, str]:
 
 def read_table(path: Path, columns: Sequence[str], refusal: type[ValueError]) -> pd.DataFrame:
     """The cells, as text, of a CSV that multimep wrote; raises `refusal`, naming the file, for any other file."""
+    seals.check(path, refusal)
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError as error:
@@ -229,14 +232,3 @@ def numbers(table: pd.DataFrame, column: str, path: Path, refusal: type[ValueErr
 def record_path(path: Path) -> Path:
     """Where the record of the dataset CSV `path` stands."""
     return path.with_suffix(".json")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` so that `path` either keeps its old content or has all of the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

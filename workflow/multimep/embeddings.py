@@ -2,11 +2,13 @@
 
 A store holds, for one language model: one row per sequence (`keys`, `pooled`, on request `residues`), and under
 `marginals/<key>` and `attention/<key>` what it says of a wild type. Its attributes say by what it was made. Rows are
-kept in float32 or float16 and given in float32.
+kept in float32 or float16 and given in float32. Every part of the file has a checksum of HDF5, so that a flipped bit is
+refused where it is read.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +18,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
+from multimep import checked_hdf5
 from multimep.precision import Precision
 
 if TYPE_CHECKING:  # torch takes 1.5 s to import, and a reader of a store needs none of it
@@ -73,47 +76,53 @@ class Store:
     @cached_property
     def row_of(self) -> Mapping[str, int]:
         """The row of each sequence key."""
-        with h5py.File(self.path) as file:
+        with opened(self.path) as file:
             return {text.decode(): row for row, text in enumerate(file["keys"][:])}
 
     @cached_property
     def has_residues(self) -> bool:
         """Whether per-residue rows were stored."""
-        with h5py.File(self.path) as file:
+        with opened(self.path) as file:
             return "residues" in file
 
     @cached_property
     def storage(self) -> str:
         """The type of the rows in the file: float32 or float16."""
-        with h5py.File(self.path) as file:
+        with opened(self.path) as file:
             return str(file["pooled"].dtype)
 
     def rows(self, name: str, keys: Sequence[str]) -> Float[np.ndarray, "n ..."]:
         """The rows of `pooled` or `residues` for these keys, in their order, in float32."""
         rows = np.array([self.row_of[text] for text in keys], dtype=np.int64)
-        order, inverse = np.unique(rows, return_inverse=True)
-        with h5py.File(self.path) as file:
-            return np.asarray(file[name][order], np.float32)[inverse]
+        with opened(self.path) as file:
+            return checked_hdf5.rows_of(file[name], rows).astype(np.float32, copy=False)
 
     def marginals(self, wild_type: str, kind: str) -> Float[np.ndarray, "length 20"] | None:
         """Stored log-probabilities at a wild type, None if they are not there."""
-        with h5py.File(self.path) as file:
+        with opened(self.path) as file:
             name = f"marginals/{key(wild_type)}/{kind}"
             return np.asarray(file[name]) if name in file else None
 
     def attention(self, wild_type: str) -> Float[np.ndarray, "length length"] | None:
         """Stored attention between the residues of a wild type, None if it is not there."""
-        with h5py.File(self.path) as file:
+        with opened(self.path) as file:
             name = f"attention/{key(wild_type)}"
             return np.asarray(file[name]) if name in file else None
 
 
 def open_store(path: Path) -> Store:
     """Open a whole store; raises StoreError for a file that is not one or has another format."""
+    with opened(path) as file:
+        return Store(path, maker_of(file, path))
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file, for reading; raises StoreError where it cannot be read, or what is read of it is damaged."""
     try:
         with h5py.File(path) as file:
-            return Store(path, maker_of(file, path))
-    except OSError as error:
+            yield file
+    except (OSError, KeyError, RuntimeError) as error:  # HDF5 has no error of its own for a checksum that differs
         raise StoreError(
             f"{path} is not a readable embedding store ({error}); delete it and run `multimep embed` again"
         ) from error
@@ -131,8 +140,9 @@ def maker_of(file: h5py.File, path: Path) -> Maker:
 
 
 def _plain(value: Any) -> Any:
-    """A number of HDF5 as one of Python."""
-    return value.item() if isinstance(value, np.generic) else value
+    """A number or text of HDF5 as one of Python."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return plain.decode() if isinstance(plain, bytes) else plain
 
 
 def pool(hidden: Float[np.ndarray, "n length width"]) -> Float[np.ndarray, "n width"]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from multimep.dataset import write_whole
+from multimep import seals
 
 SEVERITIES = ("leak", "warning", "note", "passed")
 """leak: figures of this study are too good; warning: they may be; note: to be known; passed: looked for, not found."""
@@ -68,11 +68,12 @@ def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 def write(findings: Sequence[Finding], record: Mapping[str, Any], path: Path) -> None:
     """Write findings and the record of how they were looked for as JSON, whole or not at all."""
     text = {"record": dict(record), "findings": [asdict(one) for one in ordered(findings)]}
-    write_whole(path, json.dumps(text, indent=1, ensure_ascii=False) + "\n")
+    seals.write(path, json.dumps(text, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> tuple[Finding, ...]:
     """The findings in a file that `write` made; raises LeakError for another file."""
+    seals.check(path, LeakError)
     try:
         return tuple(Finding(**one) for one in json.loads(path.read_text(encoding="utf-8"))["findings"])
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:

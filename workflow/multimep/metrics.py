@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep import agreement, calibration, noise_ceiling
+from multimep import agreement, calibration, noise_ceiling, seals
 from multimep.agreement import Scores, Values
-from multimep.dataset import Dataset, numbers, read_table, write_whole
+from multimep.dataset import Dataset, numbers, read_table
 from multimep.predictions import Predictions
 
 LEVEL = 0.95
@@ -168,7 +168,7 @@ def write(dataset: str, parts: Mapping[tuple[str, str], pd.DataFrame], path: Pat
     """Write the tables that `evaluate` gave for (split, method) as one CSV, whole or not at all."""
     tables = [part.assign(dataset=dataset, split=split, method=method) for (split, method), part in parts.items()]
     table = pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
-    write_whole(path, table.to_csv(index=False, columns=list(COLUMNS), lineterminator="\n", float_format="%.9g"))
+    seals.write(path, table.to_csv(index=False, columns=list(COLUMNS), lineterminator="\n", float_format="%.9g"))
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -16,9 +16,9 @@ from typing import Any
 from multimep import cluster, costs, forecast, layout, packing
 from multimep.accounting import duration
 from multimep.cluster import Cluster
-from multimep.dataset import write_whole
 from multimep.layout import Config, Job
 from multimep.packing import Limits, Packing, Piece, pack, pack_waves
+from multimep.whole_files import write_whole
 
 SOLVING = 5.0
 """Seconds of the integer programme for each wave; more gained nothing over list scheduling in the replay's studies."""
@@ -241,6 +241,10 @@ def read(path: Path) -> Plan:
         values = json.loads(path.read_text(encoding="utf-8"))
         units = [Unit(**unit) for unit in values["units"]]
         shards = [Shard(**shard) for shard in values["shards"]]
-        return Plan(values["language_model"], values["seed"], units, shards, values["solved"])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        plan = Plan(values["language_model"], values["seed"], units, shards, values["solved"])
+        told = values["identity"]
+    except (KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise PlanError(f"{path}: not a plan ({error}); make it again with `multimep plan`") from error
+    if told != plan.identity:
+        raise PlanError(f"{path}: damaged or edited, its identity is another one; make it again with `multimep plan`")
+    return plan

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from multimep import __version__, plate_map
-from multimep.downloads import checksum
 from multimep.oligos import Oligo, Ordering, oligos
 from multimep.plate_rules import PlateError
 from multimep.recommendation import Recommendation, Wishes, order, picked
+from multimep.seals import checksum
+from multimep.whole_files import refused
 
 PICKS, PLATE, PICTURE, OLIGOS, ORDER, ABOUT = (
     "picks.csv", "plate.csv", "plate.svg", "oligos.csv", "order.csv", "about.json"
@@ -146,5 +147,7 @@ def write(files: Mapping[str, str], folder: Path) -> None:
         for name, text in files.items():
             (partial / name).write_text(text, encoding="utf-8", newline="\n")
         partial.rename(folder)
+    except OSError as error:
+        raise refused(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from multimep.dataset import Variants, numbers, read_table, write_whole
+from multimep import seals
+from multimep.dataset import Variants, numbers, read_table
 
 COLUMNS = ("fold", "mutant", "mean", "std", "noisy_std")
 
@@ -75,7 +76,7 @@ def write(folds: Sequence[tuple[str, Predictions]], path: Path) -> None:
         for fold, part in folds
     ]
     table = pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
-    write_whole(path, table.to_csv(index=False, columns=list(COLUMNS), lineterminator="\n", float_format="%.9g"))
+    seals.write(path, table.to_csv(index=False, columns=list(COLUMNS), lineterminator="\n", float_format="%.9g"))
 
 
 def read(path: Path) -> dict[str, Predictions]:

@@ -15,10 +15,11 @@ import jinja2
 from markupsafe import Markup
 
 from multimep import curve_panels, figures, measures, method_panels, null_gate, portrait_panels, tables, usage_table
-from multimep.dataset import Record, write_whole
+from multimep.dataset import Record
 from multimep.drawing import colour, decimal, soft
 from multimep.findings import MAIN, Findings, Provenance, Verdict
 from multimep.leaks import Finding
+from multimep.whole_files import write_whole
 
 SECTIONS = {
     "verdicts": "Verdicts",

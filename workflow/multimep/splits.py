@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from multimep.dataset import read_table, write_whole
+from multimep import seals
+from multimep.dataset import read_table
 from multimep.mutations import parse
 
 TRAIN, TEST, UNUSED = "train", "test", ""
@@ -84,7 +85,7 @@ def write(split: Split, path: Path) -> None:
     for fold in split.folds:
         part = dict.fromkeys(fold.train, TRAIN) | dict.fromkeys(fold.test, TEST)
         columns[fold.name] = tuple(part.get(mutant, UNUSED) for mutant in split.mutants)
-    write_whole(path, pd.DataFrame(columns).to_csv(index=False, lineterminator="\n"))
+    seals.write(path, pd.DataFrame(columns).to_csv(index=False, lineterminator="\n"))
 
 
 def read(path: Path) -> Split:

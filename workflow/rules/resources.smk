@@ -4,12 +4,25 @@ import re
 import sys
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+
 from multimep import costs, forecast, layout, prices
 
 CLUSTER = config.get("cluster", {})
+
+
+def kept(path, otherwise):
+    """What a file of working ahead tells; without it costs are guessed and nothing is packed."""
+    try:
+        return json.loads(path.read_text()) if path.exists() else otherwise
+    except ValueError as error:
+        raise WorkflowError(
+            f"{path}: damaged ({error}); delete it, which costs time and no result"
+        )
+
+
 # What SLURM is asked for: the cost that `costs` predicts, more at every retry. The form of a GPU request is the site's.
-CALIBRATION = RESULTS / "calibration.json"
-FACTORS = json.loads(CALIBRATION.read_text()) if CALIBRATION.exists() else {}
+FACTORS = kept(RESULTS / "calibration.json", {})
 
 # On this machine no more memory is promised at once than it has; --resources mem_mb=... says otherwise. A job that is
 # predicted to need more than all of it runs alone. On a cluster each job has an allocation of its own.
@@ -80,7 +93,7 @@ def cost(label, input):
 
 
 PLAN_FILE = RESULTS / "plan.json"
-PLAN = json.loads(PLAN_FILE.read_text()) if PLAN_FILE.exists() else {"shards": []}
+PLAN = kept(PLAN_FILE, {"shards": []})
 
 
 def shard_asks():

@@ -1,8 +1,9 @@
 """A fitted predictor as one safetensors file: named arrays, and a JSON header that says what they are."""
 
 import dataclasses
+import hashlib
 import json
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from safetensors.numpy import save_file
 
 from multimep.embedder import Embedder
 from multimep.methods.method import Method, Predictor, State
+from multimep.whole_files import whole
 
 FORMAT = 1
 
@@ -51,29 +53,39 @@ class Header:
 def save(predictor: Predictor, header: Header, path: Path) -> None:
     """Write the predictor, whole or not at all."""
     state = predictor.state()
-    metadata = {
-        "format": str(FORMAT),
-        "header": json.dumps(dataclasses.asdict(header)),
-        "facts": json.dumps(dict(state.facts)),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    arrays = {name: np.ascontiguousarray(array) for name, array in state.arrays.items()}
+    parts = {"header": json.dumps(dataclasses.asdict(header)), "facts": json.dumps(dict(state.facts))}
+    metadata = {"format": str(FORMAT), **parts, "sha256": _checksum(parts, arrays)}
+    with whole(path, SafetensorError) as partial:
+        save_file(arrays, partial, metadata)
+
+
+def _checksum(metadata: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
+    """The sha256 of all that a predictor file says, so that it may go anywhere and still be known to be whole."""
+    digest = hashlib.sha256(json.dumps([metadata["header"], metadata["facts"]]).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Metadata and arrays of a predictor file; raises PredictorFileError for any other and for a damaged one."""
     try:
-        save_file({name: np.ascontiguousarray(array) for name, array in state.arrays.items()}, partial, metadata)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise PredictorFileError(f"{path} is not a predictor file ({error}); make one with `multimep fit`") from error
+    if metadata.get("format") != str(FORMAT) or not {"header", "facts"} <= metadata.keys():
+        raise PredictorFileError(f"{path} is not a predictor of format {FORMAT}; fit it again with `multimep fit`")
+    if "sha256" in metadata and metadata["sha256"] != _checksum(metadata, arrays):
+        raise PredictorFileError(f"{path} is damaged: its sha256 is another one; fit it again with `multimep fit`")
+    return metadata, arrays
 
 
 def read_header(path: Path) -> Header:
     """Who made this predictor, from what; raises PredictorFileError for any other file."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise PredictorFileError(f"{path} is not a predictor file ({error}); make one with `multimep fit`") from error
-    if metadata.get("format") != str(FORMAT) or "header" not in metadata:
-        raise PredictorFileError(f"{path} is not a predictor of format {FORMAT}; fit it again with `multimep fit`")
+    metadata, _ = _read(path)
     try:
         return Header(**json.loads(metadata["header"]))
     except (json.JSONDecodeError, TypeError) as error:
@@ -92,10 +104,8 @@ def load(path: Path, method: Method, embedder: Embedder) -> Predictor:
             f"{path} was fitted with the language model of sha256 {expected}, {found.name} has {found.sha256}; "
             "give the same one or fit it again with `multimep fit`"
         )
-    with safe_open(path, framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        facts = json.loads(file.metadata()["facts"])
-    return method.restore(State(arrays, facts), embedder)
+    metadata, arrays = _read(path)
+    return method.restore(State(arrays, json.loads(metadata["facts"])), embedder)
 
 
 def protein(header: Header, name: str, path: Path) -> str:

@@ -1,0 +1,161 @@
+"""Files cut short and bits flipped: what reads them refuses them, or finds the same."""
+
+import random
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from faults.kills import differences
+from faults.station import Ended, Station, require_refusal, require_success, run
+from faults.study import NAMES, Study
+from faults.table import Row, Table, require
+
+WAY_OUT = ("again", "delete", "make", "remove", "fetch", "run")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file and the station that reads it.
+
+    Attributes:
+        kind: of the file, as the table has it.
+        path: below the folder of the study.
+        reader: the station; its outputs are compared.
+        names: of which one stands in the refusal; the file's own if none are given.
+    """
+
+    kind: str
+    path: str
+    reader: Station
+    names: tuple[str, ...] = ()
+
+
+def cut(content: bytes, chance: random.Random) -> bytes:
+    """Only the first bytes."""
+    return content[: chance.randrange(len(content))]
+
+
+def flip(content: bytes, chance: random.Random) -> bytes:
+    """One bit in another state."""
+    damaged, place = bytearray(content), chance.randrange(8 * len(content))
+    damaged[place // 8] ^= 1 << (place % 8)
+    return bytes(damaged)
+
+
+def zeros(content: bytes, chance: random.Random) -> bytes:
+    """A stretch of zeros, as a lost page leaves it."""
+    start = chance.randrange(len(content))
+    length = min(chance.randint(1, 4096), len(content) - start)
+    return content[:start] + bytes(length) + content[start + length :]
+
+
+DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {"cut short": cut, "a bit flipped": flip, "zeros": zeros}
+
+
+def targets(study: Study) -> Iterator[Target]:
+    """Every file that one station writes and another reads, with its readers."""
+    stations = study.stations()
+    of = {station.name: station for station in stations}
+    split, embed, evaluate = of["split"], of["embed"], of["evaluate"]
+    own = NAMES[-1]  # the dictionary keeps the last station of a name
+    for reader in (split, evaluate, of["cross-predict additive"], of["report"]):
+        yield Target("dataset, CSV", f"results/datasets/{own}.csv", reader)
+        yield Target("record of a dataset, JSON", f"results/datasets/{own}.json", reader, (f"{own}.json", f"{own}.csv"))
+    for reader in (of["cross-predict embedding_gp"], of["cross-predict fine_tune_together"], evaluate, of["leaks"]):
+        yield Target("split, CSV", f"results/splits/random/{own}.csv", reader)
+    for reader in (of["cross-predict embedding_gp"], embed):
+        yield Target("embedding store, HDF5", f"results/embeddings/{own}.h5", reader)
+    for reader in (evaluate, of["report"]):
+        yield Target("predictions, CSV", f"results/predictions/random/embedding_gp/{own}.csv", reader)
+    yield Target("metrics, CSV", f"results/metrics/{own}.csv", of["report"])
+    yield Target("findings on leaks, JSON", "results/leaks.json", of["report"])
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Damage to one study, again and again."""
+
+    study: Study
+    expected: dict[str, bytes]
+    table: Table
+    random: random.Random
+
+    def all(self, tries: int) -> None:
+        """So many tries for each file, reader and kind of damage."""
+        for target in targets(self.study):
+            for kind, damage in DAMAGES.items():
+                for _ in range(tries):
+                    self.one(target, kind, damage)
+
+    def one(self, target: Target, kind: str, damage: Callable[[bytes, random.Random], bytes]) -> None:
+        """Damage the file, run its reader, put everything back."""
+        path = self.study.folder / target.path
+        whole = path.read_bytes()
+        kept = {name: (self.study.folder / name).read_bytes() for name in target.reader.outputs}
+        damaged = damage(whole, self.random)
+        with self.table.attempt(f"{target.kind}: {kind}", f"{target.path} read by {target.reader.name}") as row:
+            path.write_bytes(damaged)
+            try:
+                if damaged != whole:
+                    self.judge(target, run_apart(self.study, target.reader), row, damaged)
+            finally:
+                for name, content in kept.items():
+                    (self.study.folder / name).write_bytes(content)
+                path.write_bytes(whole)
+
+    def judge(self, target: Target, ended: Ended, row: Row, damaged: bytes) -> None:
+        """Refused by name with a way out, or the same tables as ever."""
+        if ended.status == 0:
+            found = self.study.tables()
+            if found.get(target.path.removeprefix("results/")) is not None and target.path not in target.reader.outputs:
+                found[target.path.removeprefix("results/")] = self.expected[target.path.removeprefix("results/")]
+            require(found == self.expected, f"silently another result ({differences(found, self.expected)})")
+            return
+        require_refusal(ended, target.reader, target.names or (Path(target.path).name,), WAY_OUT)
+        row.refused += 1
+
+
+def run_apart(study: Study, station: Station) -> Ended:
+    """The station without its outputs of before, as Snakemake runs it; a store is updated, so it stays."""
+    for name in station.outputs:
+        if not name.endswith(".h5"):
+            (study.folder / name).unlink(missing_ok=True)
+    return run(station, study.folder, study.folder / "log", environment={"MULTIMEP_CACHE": "results/cache"})
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Damage to what interrupted and packed work keeps, and to files outside of a study."""
+
+    study: Study
+    expected: dict[str, bytes]
+    table: Table
+    random: random.Random
+
+    def again(
+        self, kind: str, files: Sequence[Path], station: Station, tries: int, environment: dict[str, str] | None = None
+    ) -> None:
+        """Damage one of the files before a command that would go on from it; then delete it, as the refusal says."""
+        kept = {path: path.read_bytes() for path in files}
+        state = self.study.folder / "kept"
+        shutil.copytree(self.study.results, state, dirs_exist_ok=True)
+        for damage_kind, damage in DAMAGES.items():
+            for _ in range(tries):
+                path = self.random.choice(list(files))
+                with self.table.attempt(f"{kind}: {damage_kind}", str(path.name)) as row:
+                    path.write_bytes(damage(kept[path], self.random))
+                    ended = run(station, self.study.folder, self.study.folder / "log", environment=environment or {})
+                    if ended.status != 0:
+                        require_refusal(ended, station, (path.name,), WAY_OUT)
+                        row.refused += 1
+                        path.unlink()
+                        require_success(
+                            run(station, self.study.folder, self.study.folder / "log", environment=environment or {}),
+                            station,
+                        )
+                    found = self.study.tables()
+                    require(found == self.expected, differences(found, self.expected))
+                shutil.rmtree(self.study.results)
+                shutil.copytree(state, self.study.results)
+        shutil.rmtree(state)
