@@ -8,7 +8,7 @@ CORES ?= all
 LOGGER := $(shell test -t 2 && echo --logger rich)
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) $(LOGGER)
 
-.PHONY: run dry-run fetch test check shapes docs format lock schema clean bench
+.PHONY: run dry-run fetch test check shapes docs format lock schema clean bench faults
 
 run: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS)
@@ -55,6 +55,10 @@ $(VENV)/ready: envs/requirements.txt pyproject.toml
 # Speed beside peers, as ratios: see docs/performance.md.
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/speed $(ARGS)
+
+# Every fault to a tiny study, hundreds of kills: see docs/reliability.md. ARGS="--seed 1 --kills 210 --tries 3"
+faults: $(VENV)/ready
+	PYTHONPATH="$(CURDIR)/workflow:$(CURDIR)/tests" $(BIN)/python -m faults $(ARGS)
 
 lock:
 	bash envs/lock.sh

@@ -154,7 +154,7 @@ def test_the_predictor_knows_what_taught_it_and_an_older_file_is_refused_for_a_p
     with safe_open("scan.safetensors", framework="numpy") as file:
         arrays, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     old = {key: value for key, value in json.loads(metadata["header"]).items() if key not in ("taught", "data")}
-    save_file(arrays, "old.safetensors", {**metadata, "header": json.dumps(old)})
+    save_file(arrays, "old.safetensors", {"format": "1", "facts": metadata["facts"], "header": json.dumps(old)})
     assert run("predict old.safetensors --output old.csv").status == 0
     assert_refused(run("recommend old.safetensors --output out"), ["does not name the variants that taught it"])
 

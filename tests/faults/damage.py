@@ -1,13 +1,12 @@
 """Files cut short and bits flipped: what reads them refuses them, or finds the same."""
 
 import random
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from faults.kills import differences
-from faults.station import Ended, Station, require_refusal, require_success, run
+from faults.station import Ended, Station, require_refusal, run
 from faults.study import NAMES, Study
 from faults.table import Row, Table, require
 
@@ -122,40 +121,3 @@ def run_apart(study: Study, station: Station) -> Ended:
         if not name.endswith(".h5"):
             (study.folder / name).unlink(missing_ok=True)
     return run(station, study.folder, study.folder / "log", environment={"MULTIMEP_CACHE": "results/cache"})
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """Damage to what interrupted and packed work keeps, and to files outside of a study."""
-
-    study: Study
-    expected: dict[str, bytes]
-    table: Table
-    random: random.Random
-
-    def again(
-        self, kind: str, files: Sequence[Path], station: Station, tries: int, environment: dict[str, str] | None = None
-    ) -> None:
-        """Damage one of the files before a command that would go on from it; then delete it, as the refusal says."""
-        kept = {path: path.read_bytes() for path in files}
-        state = self.study.folder / "kept"
-        shutil.copytree(self.study.results, state, dirs_exist_ok=True)
-        for damage_kind, damage in DAMAGES.items():
-            for _ in range(tries):
-                path = self.random.choice(list(files))
-                with self.table.attempt(f"{kind}: {damage_kind}", str(path.name)) as row:
-                    path.write_bytes(damage(kept[path], self.random))
-                    ended = run(station, self.study.folder, self.study.folder / "log", environment=environment or {})
-                    if ended.status != 0:
-                        require_refusal(ended, station, (path.name,), WAY_OUT)
-                        row.refused += 1
-                        path.unlink()
-                        require_success(
-                            run(station, self.study.folder, self.study.folder / "log", environment=environment or {}),
-                            station,
-                        )
-                    found = self.study.tables()
-                    require(found == self.expected, differences(found, self.expected))
-                shutil.rmtree(self.study.results)
-                shutil.copytree(state, self.study.results)
-        shutil.rmtree(state)

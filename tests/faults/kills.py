@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faults.station import Ended, Station, require_success, run, start
-from faults.study import Study, end
+from faults.study import Study, end, packed
 from faults.table import Table, require
 
 ALONE, STATION, EVERYTHING = (
@@ -32,17 +32,16 @@ class Kills:
 
     def alone(self, study: Study, kills: int) -> None:
         """Kill each command in turn at a moment drawn from its undisturbed time, a few times, then let it end."""
-        log = study.folder / "log"
         stations = study.stations()
         seconds = {station: self._seconds(station, study) for station in stations}
-        while self.table.row(ALONE).tries < kills:
+        before = self.table.row(ALONE).tries
+        while self.table.row(ALONE).tries - before < kills:
             for station in stations:
                 for name in station.outputs:
                     (study.folder / name).unlink()
                 for _ in range(self.random.randint(1, PATIENCE)):
-                    with self.table.attempt(ALONE, station.name):
-                        self._kill(station, study, seconds[station])
-                ended = run(station, study.folder, log, environment=study.environment)
+                    self._kill(station, study, seconds[station])
+                ended = self._run(station, study)
                 with self.table.attempt("the same command again after kills", station.name):
                     require_success(ended, station)
                     require(study.tables() == self.expected, differences(study.tables(), self.expected))
@@ -50,20 +49,38 @@ class Kills:
         with self.table.attempt("unfinished work is gone when its command has succeeded"):
             require(not left, f"left in unfinished: {left}")
 
+    def packed(self, study: Study, kills: int) -> None:
+        """Kill plan, shard and collect at random moments until the predictions are in place."""
+        made = [name for one in study.stations() if "predict" in one.name for name in one.outputs]
+        count = 0
+        while count < kills:
+            for name in made:
+                (study.folder / name).unlink()
+            for station in packed(study):
+                for _ in range(self.random.randint(1, PATIENCE)):
+                    count += self._kill(station, study, 3.0 if station.name == "shard" else 0.5)
+                require_success(self._run(station, study), station)
+            with self.table.attempt("the same command again after kills", "plan, shard, collect"):
+                require(study.tables() == self.expected, differences(study.tables(), self.expected))
+
     def _seconds(self, station: Station, study: Study) -> float:
         began = time.monotonic()
-        require_success(run(station, study.folder, study.folder / "log", environment=study.environment), station)
+        require_success(self._run(station, study), station)
         return time.monotonic() - began
 
-    def _kill(self, station: Station, study: Study, seconds: float) -> None:
-        """One kill; whatever stands in the place of an output afterwards is all of it."""
+    def _run(self, station: Station, study: Study) -> Ended:
+        return run(station, study.folder, study.folder / "log", environment=study.environment)
+
+    def _kill(self, station: Station, study: Study, seconds: float) -> bool:
+        """One kill, False where it came too late; whatever stands in the place of an output afterwards is all of it."""
         process = start(station.words, study.folder, study.folder / "log", study.environment)
         time.sleep(self.random.uniform(0, seconds))
-        process.kill()
-        self.counted[station.name] += 1
-        found = study.tables()
-        half = {name for name, told in found.items() if told != self.expected[name]}
-        require(not half, f"half-written: {sorted(half)}")
+        if process.kill().status != -signal.SIGKILL:
+            return False
+        with self.table.attempt(ALONE, station.name):
+            self.counted[station.name] += 1
+            self._require_none_half(study)
+        return True
 
     def under_snakemake(self, folder: Path, kills: int) -> None:
         """Kill a station that had few kills so far, alone or with everything, again and again; then let it end."""
@@ -90,13 +107,13 @@ class Kills:
             number, name = found
             time.sleep(self.random.expovariate(1.0))
             kind = self.random.choice((STATION, EVERYTHING))
+            if not kill(number):
+                return False
             with self.table.attempt(kind, name):
                 self.counted[name] += 1
                 if kind == EVERYTHING:
                     end(process)
-                else:
-                    require(kill(number), f"{name} had ended before")
-                    process.wait(300)
+                process.wait(300)
                 self._require_none_half(study)
         finally:
             end(process)
@@ -154,6 +171,3 @@ def differences(found: dict[str, bytes], expected: dict[str, bytes]) -> str:
     missing, more = expected.keys() - found.keys(), found.keys() - expected.keys()
     other = {name for name in expected.keys() & found.keys() if found[name] != expected[name]}
     return f"missing {sorted(missing)}, unexpected {sorted(more)}, different {sorted(other)}"
-
-
-__all__ = ["ALONE", "EVERYTHING", "STATION", "Ended", "Kills", "differences"]

@@ -137,18 +137,19 @@ class Study:
         """As the rules set it, with a folder for unfinished work."""
         return {"MULTIMEP_CHECKPOINTS": "results/unfinished", "MULTIMEP_CACHE": "results/cache"}
 
-    def snakemake(self, *arguments: str, prefix: tuple[str, ...] = (), **options: Any) -> subprocess.Popen[str]:
+    def snakemake(
+        self, *arguments: str, prefix: tuple[str, ...] = (), log: str = "snakemake.log"
+    ) -> subprocess.Popen[str]:
         """The real pipeline in a process group of its own, one job at a time."""
         command = [*prefix, sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
         command += ["--directory", str(self.folder), "--configfile", str(self.folder / "config.yaml"), "--cores", "1"]
         paths = f"{ROOT / 'workflow'}:{os.environ.get('PYTHONPATH', '')}"
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         environment = os.environ | {"PYTHONPATH": paths, "PATH": path, "OMP_NUM_THREADS": "1"}
-        with (self.folder / "snakemake.log").open("w") as log:
+        with (self.folder / log).open("w") as said:
             return subprocess.Popen(
-                [*command, *arguments], stdout=log, stderr=log, text=True, env=environment, start_new_session=True,
-                **options,
-            )  # fmt: skip
+                [*command, *arguments], stdout=said, stderr=said, text=True, env=environment, start_new_session=True
+            )
 
     def completes(self, *arguments: str, seconds: float = 900.0, **options: Any) -> tuple[int, str]:
         """Status of the pipeline after `--unlock` and `--rerun-incomplete`, and what it said."""
@@ -180,6 +181,19 @@ class Study:
         if (self.results / "report.json").exists():
             found["report.json"] = findings(self.results / "report.json")
         return found
+
+
+def packed(study: Study) -> list[Station]:
+    """plan, shard and collect of the predictions that are missing."""
+    config = study.config | {"cluster": {"allocations": 1, "cores": 1}}
+    (study.folder / "packed.json").write_text(json.dumps(config))
+    plan, ahead = "results/plan.json", ("--ahead", "results/ahead")
+    words = ("plan", "--config", "packed.json", "--results", "results", "--output", plan)
+    return [
+        Station("plan", words, (plan,)),
+        Station("shard", ("shard", plan, "--shard", "0", "--lane", "0", *ahead), ()),
+        Station("collect", ("collect", plan, *ahead), ()),
+    ]
 
 
 def content(path: Path) -> bytes:

@@ -53,6 +53,17 @@ class _Disk(io.FileIO):
             self.failure = self.failure or error
         return memoryview(data).nbytes
 
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or lengthen it, or note that it could not be done."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+        return size or 0
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
     def require_written(self) -> None:
         """Raise the first error that a write had."""
         if self.failure is not None:

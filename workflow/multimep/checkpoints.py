@@ -10,7 +10,8 @@ import argparse
 import json
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -215,8 +216,16 @@ def write(model: esm.ESM2, path: Path, name: str, dtype: torch.dtype = torch.flo
     write_tensors(path, state, {"multimep": json.dumps(architecture)})
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all; raises WritingError where there is no room for it."""
-    with whole(path, safetensors.SafetensorError) as partial:
+def write_tensors(
+    path: Path,
+    tensors: dict[str, Tensor],
+    metadata: dict[str, str],
+    placed: Callable[..., AbstractContextManager[Path]] = whole,
+) -> None:
+    """Write a safetensors file, whole or not at all; raises WritingError where there is no room for it.
+
+    `placed` puts it there: `whole_files.whole`, or `seals.sealed` for a file that waits to be continued from.
+    """
+    with placed(path, safetensors.SafetensorError) as partial:
         safetensors.torch.save_file(tensors, partial, metadata)
         partial.chmod(0o644)  # safetensors writes 0600, which a shared installation could not read

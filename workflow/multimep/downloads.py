@@ -239,13 +239,14 @@ def _continues(response: requests.Response, partial: Path) -> bool:
 
 
 def _append(response: requests.Response, partial: Path, mode: str) -> None:
-    expected = None if "Content-Encoding" in response.headers else response.headers.get("Content-Length")
+    told = response.headers.get("Content-Length", "")
+    expected = int(told) if told.isdecimal() and "Content-Encoding" not in response.headers else None
     arrived = 0
     with partial.open(mode) as stream:
         for block in _blocks(response):
             stream.write(block)
             arrived += len(block)
-    if expected is not None and arrived != int(expected):
+    if expected is not None and arrived != expected:
         raise _InterruptedError(f"{arrived} of {expected} bytes")
 
 

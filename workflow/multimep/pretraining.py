@@ -179,9 +179,7 @@ def save(path: Path, model: esm.ESM2, optimiser: torch.optim.AdamW, settings: Pr
     tensors |= {f"{index}.{key}": value for index, values in moments.items() for key, value in values.items()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     facts = {"step": step, "settings": asdict(settings)}
-    seals.break_seal(path)
-    checkpoints.write_tensors(path, tensors, {"run": json.dumps(facts)})
-    seals.seal(path)
+    checkpoints.write_tensors(path, tensors, {"run": json.dumps(facts)}, seals.sealed)
 
 
 def resume(path: Path, settings: PretrainingSettings) -> tuple[esm.ESM2, torch.optim.AdamW, int]:

@@ -1,14 +1,15 @@
 """Seals: the sha256 of a file that one station writes and another reads, kept beside it.
 
 The seal of `alpha.csv` is `.alpha.csv.sha256`, one line as `sha256sum` writes it. A file that was cut short, that has a
-bit flipped or was edited no longer fits its seal and is refused; one without a seal is read as it is. A writer removes
-the old seal first and sets the new one last, so that a process killed in between leaves a whole file without one.
+bit flipped or was edited no longer fits its seal and is refused; one without a seal is read as it is.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from multimep.whole_files import write_whole
+from multimep.whole_files import whole, write_whole
 
 
 def seal_of(path: Path) -> Path:
@@ -23,20 +24,32 @@ def checksum(path: Path) -> str:
 
 
 def break_seal(path: Path) -> None:
-    """Remove the seal, before the file is replaced."""
+    """Remove the seal of a file."""
     seal_of(path).unlink(missing_ok=True)
 
 
-def seal(path: Path) -> None:
-    """Set the seal of a file that is whole."""
-    write_whole(seal_of(path), f"{checksum(path)}  {path.name}\n")
+@contextmanager
+def sealed(path: Path, *failures: type[Exception]) -> Iterator[Path]:
+    """As `whole_files.whole`, with a seal.
+
+    A new file has its seal before it is there. An old one loses its own before it is replaced: killed in between, a
+    process leaves a whole file without a seal, which is read, and never one that does not fit.
+    """
+    with whole(path, *failures) as partial:
+        yield partial
+        line, replaced = f"{checksum(partial)}  {path.name}\n", path.exists()
+        if replaced:
+            break_seal(path)
+        else:
+            write_whole(seal_of(path), line)
+    if replaced:
+        write_whole(seal_of(path), line)
 
 
 def write(path: Path, text: str) -> None:
     """Write a text file whole, and its seal."""
-    break_seal(path)
-    write_whole(path, text)
-    seal(path)
+    with sealed(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def move(path: Path, place: Path) -> None:

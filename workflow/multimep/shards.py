@@ -55,9 +55,10 @@ class Workshop:
         return interruption.fingerprint(chosen_model.identity(self.plan.language_model), *decided, inputs)
 
     def is_finished(self, unit: Unit) -> bool:
-        """Whether a unit was made from the inputs as they are now."""
-        path = self.folder(unit) / STAMP
-        return path.exists() and read_stamp(path)["sha256"] == self.stamp(unit)
+        """Whether a unit was made from the inputs as they are now, and its files wait or were put in place."""
+        stamp, folder = self.folder(unit) / STAMP, self.folder(unit)
+        made = all((folder / Path(path).name).exists() or Path(path).exists() for path in unit.outputs)
+        return made and stamp.exists() and read_stamp(stamp)["sha256"] == self.stamp(unit)
 
     def make(self, unit: Unit, loader: chosen_model.Loader) -> None:
         """Make one unit; its stamp is written last, so that a half is never taken for the whole."""
@@ -164,7 +165,9 @@ def collect(workshop: Workshop) -> Iterator[str]:
             stamp = read_stamp(workshop.folder(unit) / STAMP)
             write_whole(Path(unit.benchmark), _benchmark(stamp["s"], stamp["cpu_time"], stamp.get("workers", 1)))
             for path in map(Path, unit.outputs):
-                seals.move(workshop.folder(unit) / path.name, path)
+                made = workshop.folder(unit) / path.name
+                if made.exists():  # else a `collect` that was killed has put it in place
+                    seals.move(made, path)
                 yield str(path)
             _remove(workshop.folder(unit) / STAMP)
 

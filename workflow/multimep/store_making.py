@@ -31,7 +31,7 @@ from multimep.embeddings import (
     opened,
     pool,
 )
-from multimep.whole_files import whole
+from multimep.whole_files import alone
 
 if TYPE_CHECKING:  # a command that finds nothing to compute needs no torch
     from multimep.language_model import BatchSize, LanguageModel
@@ -100,7 +100,14 @@ def embed(
     and the wild type get a row (with `rows` wild_type only that one); the wild type also gets its wild-type and masked
     marginals, shape (length, 20), and its attention, shape (length, length).
     """
-    plan = _plan(variants, language_model, path, residues, storage, rows, beside)
+    with alone(parts_of(path)):
+        plan = _plan(variants, language_model, path, residues, storage, rows, beside)
+        _make(plan, batch_size)
+        shutil.rmtree(plan.parts, ignore_errors=True)  # one that waits may just put its lock there
+    return sum(map(len, plan.blocks))
+
+
+def _make(plan: _Plan, batch_size: "BatchSize") -> None:
     # one block waits to be written while the next is computed: no more stand in memory
     with ThreadPoolExecutor(max_workers=1) as writer:
         writing = None
@@ -113,8 +120,6 @@ def embed(
         if writing is not None:
             writing.result()
     _assemble(plan)
-    shutil.rmtree(plan.parts)
-    return sum(map(len, plan.blocks))
 
 
 def _plan(
@@ -132,7 +137,6 @@ def _plan(
     old = _reusable(path, made, residues, storage)
     kept = tuple(text for text in sequences if old is not None and key(text) in old.row_of)
     new = [text for text in sequences if old is None or key(text) not in old.row_of]
-    parts_of(path).mkdir(parents=True, exist_ok=True)
     known: dict[str, np.ndarray] = {}
     taken = []
     for other in beside:
@@ -208,11 +212,9 @@ def _computed(plan: _Plan, block: Block, batch_size: "BatchSize") -> Float[np.nd
 
 
 def _write_part(path: Path, rows: Float[np.ndarray, "n ..."]) -> None:
-    seals.break_seal(path)
-    with whole(path) as partial, partial.open("wb") as file:
+    with seals.sealed(path) as partial, partial.open("wb") as file:
         # by write, which tells a full disk: what np.save does with a file on disk does not
         np.lib.format.write_array(_Bytes(file.write), rows, allow_pickle=False)
-    seals.seal(path)
 
 
 @dataclass(frozen=True)

@@ -160,9 +160,7 @@ class Checkpointing:
 def write(run: TrainingRun, path: Path) -> None:
     """Write the state of the run and its seal, whole or not at all; raises WritingError where there is no room."""
     state = {key: value.detach().cpu().contiguous() for key, value in run.tensors().items()}
-    seals.break_seal(path)
-    checkpoints.write_tensors(path, state, {"run": json.dumps(run.facts())})
-    seals.seal(path)
+    checkpoints.write_tensors(path, state, {"run": json.dumps(run.facts())}, seals.sealed)
 
 
 def read(run: TrainingRun, path: Path) -> None:

@@ -1,12 +1,15 @@
 """Files that appear whole or not at all: written beside their place, then put there by one rename."""
 
 import errno
+import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
+LOCK = "lock"
 ROOM = "make room there, then give the same command again"
 RIGHTS = "make it writable, or choose another place"
 REMEDIES = {
@@ -61,3 +64,22 @@ def write_whole(path: Path, text: str) -> None:
     """Write `text` so that `path` either keeps its old content or has all of the new one."""
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def alone(folder: Path) -> IO[str]:
+    """Make a folder and have it for this process until what is given back is closed; who has it before is waited for.
+
+    Raises WritingError where it cannot be made.
+    """
+    try:
+        while True:
+            folder.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):  # who was waited for has just removed the folder
+                lock = (folder / LOCK).open("w")
+                with suppress(OSError):  # a file system without locks: of two at once one may end with an error there
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(lock.fileno()), (folder / LOCK).stat()):
+                    return lock
+                lock.close()
+    except OSError as error:
+        raise refused(folder / LOCK, error) from error
