@@ -7,7 +7,7 @@ from pathlib import Path
 
 from faults.kills import differences
 from faults.station import Ended, Station, require_refusal, run
-from faults.study import NAMES, Study
+from faults.study import Study
 from faults.table import Row, Table, require
 
 WAY_OUT = ("again", "delete", "make", "remove", "fetch", "run")
@@ -21,13 +21,11 @@ class Target:
         kind: of the file, as the table has it.
         path: below the folder of the study.
         reader: the station; its outputs are compared.
-        names: of which one stands in the refusal; the file's own if none are given.
     """
 
     kind: str
     path: str
     reader: Station
-    names: tuple[str, ...] = ()
 
 
 def cut(content: bytes, chance: random.Random) -> bytes:
@@ -54,21 +52,24 @@ DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {"cut short": cut,
 
 def targets(study: Study) -> Iterator[Target]:
     """Every file that one station writes and another reads, with its readers."""
-    stations = study.stations()
-    of = {station.name: station for station in stations}
-    split, embed, evaluate = of["split"], of["embed"], of["evaluate"]
-    own = NAMES[-1]  # the dictionary keeps the last station of a name
-    for reader in (split, evaluate, of["cross-predict additive"], of["report"]):
-        yield Target("dataset, CSV", f"results/datasets/{own}.csv", reader)
-        yield Target("record of a dataset, JSON", f"results/datasets/{own}.json", reader, (f"{own}.json", f"{own}.csv"))
-    for reader in (of["cross-predict embedding_gp"], of["cross-predict fine_tune_together"], evaluate, of["leaks"]):
-        yield Target("split, CSV", f"results/splits/random/{own}.csv", reader)
-    for reader in (of["cross-predict embedding_gp"], embed):
-        yield Target("embedding store, HDF5", f"results/embeddings/{own}.h5", reader)
-    for reader in (evaluate, of["report"]):
-        yield Target("predictions, CSV", f"results/predictions/random/embedding_gp/{own}.csv", reader)
-    yield Target("metrics, CSV", f"results/metrics/{own}.csv", of["report"])
-    yield Target("findings on leaks, JSON", "results/leaks.json", of["report"])
+    own, results = study.names[-1], "results"  # below, a name finds the last station that has it
+    files = {
+        "dataset, CSV": (f"{results}/datasets/{own}.csv", ("split", "evaluate", "cross-predict additive", "report")),
+        "record of a dataset, JSON": (f"{results}/datasets/{own}.json", ("split", "evaluate", "report")),
+        "split, CSV": (
+            f"{results}/splits/random/{own}.csv",
+            ("cross-predict additive", "cross-predict fine_tune_together", "evaluate", "leaks"),
+        ),
+        "embedding store, HDF5": (f"{results}/embeddings/{own}.h5", ("cross-predict embedding_gp", "embed")),
+        "predictions, CSV": (f"{results}/predictions/random/additive/{own}.csv", ("evaluate", "report")),
+        "metrics, CSV": (f"{results}/metrics/{own}.csv", ("report",)),
+        "findings on leaks, JSON": (f"{results}/leaks.json", ("report",)),
+    }
+    stations = {station.name: station for station in study.stations()}
+    for kind, (path, readers) in files.items():
+        for reader in readers:
+            if reader in stations:
+                yield Target(kind, path, stations[reader])
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Damage:
                 found[target.path.removeprefix("results/")] = self.expected[target.path.removeprefix("results/")]
             require(found == self.expected, f"silently another result ({differences(found, self.expected)})")
             return
-        require_refusal(ended, target.reader, target.names or (Path(target.path).name,), WAY_OUT)
+        require_refusal(ended, target.reader, (Path(target.path).name,), WAY_OUT)
         row.refused += 1
 
 

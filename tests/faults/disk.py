@@ -80,9 +80,10 @@ class Full:
         """So many tries for each station and fault."""
         for station in self.study.stations():
             for _ in range(tries):
-                for fault in (self.full, self.locked, self.limited):
+                for fault in (self.full, self.locked):
                     with self._restored(station):
                         fault(disk, station)
+                self.limited_and_restored(station)
 
     def full(self, disk: Disk, station: Station) -> None:
         """Less room than the outputs need, or just enough."""
@@ -96,7 +97,7 @@ class Full:
                 disk.make_room()
             row.refused += self._judge(ended, station, ROOM)
 
-    def limited(self, _: Disk, station: Station) -> None:
+    def limited(self, station: Station) -> None:
         """No file may be longer than part of the longest output."""
         longest = max((self.study.folder / name).stat().st_size for name in station.outputs)
         if longest <= LOG:
@@ -105,6 +106,10 @@ class Full:
             self._remove(station)
             ended = self._run(station, before=limit_files(self.random.randrange(LOG, longest)))
             row.refused += self._judge(ended, station, ("raise the limit",))
+
+    def limited_and_restored(self, station: Station) -> None:
+        with self._restored(station):
+            self.limited(station)
 
     def locked(self, disk: Disk, station: Station) -> None:
         """Nothing may be written at all."""

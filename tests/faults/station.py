@@ -70,24 +70,25 @@ class Process:
         return Ended(os.waitstatus_to_exitcode(status), self.log.read_text(errors="replace"))
 
 
-def warm_up() -> None:
+def warm_up(*, language_model: bool = True) -> None:
     """Import what the stations need, so that a moment of a process is a moment of its work and not of its start."""
     from multimep import (  # noqa: F401, PLC0415
         cli,
         cross_prediction,
         evaluation_job,
-        language_model,
-        planning,
+        prediction_job,
         schemes,
-        shards,
-        store_making,
-        study_leaks,
-        study_report,
+        settings,
+        sources,
     )
     from multimep.methods import METHODS  # noqa: PLC0415
 
-    for name in ("additive", "embedding_gp", "fine_tune_together"):
-        METHODS[name]
+    METHODS["additive"]
+    if language_model:
+        from multimep import language_model as _, planning, shards, store_making, study_leaks, study_report  # noqa: F401, I001, PLC0415
+
+        for name in ("embedding_gp", "fine_tune_together"):
+            METHODS[name]
 
 
 def start(

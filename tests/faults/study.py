@@ -27,12 +27,24 @@ METHODS: dict[str, dict[str, Any]] = {
 OF_THE_RUN = ("provenance", "taken")
 """What of report.json is the run's: date, machine, run times."""
 
+FOUND = ("--config", "config.yaml", "--results", "results")
+CHECKPOINT = Station("checkpoint", ("checkpoint", "--output", "results/checkpoint.json"), ("results/checkpoint.json",))
+LEAKS = Station("leaks", ("leaks", *FOUND, "--output", "results/leaks.json"), ("results/leaks.json",))
+REPORT = Station(
+    "report", ("report", *FOUND, "--output", "results/report.html"), ("results/report.html", "results/report.json")
+)
+
 
 @dataclass(frozen=True)
 class Study:
-    """A folder with two tables, a configuration, and `results` once it was run."""
+    """A folder with two tables, a configuration, and `results` once it was run.
+
+    Attributes:
+        short: only the stations that need no language model, up to the metrics.
+    """
 
     folder: Path
+    short: bool = False
 
     @property
     def results(self) -> Path:
@@ -47,7 +59,7 @@ class Study:
         """Write tables and configuration."""
         self.folder.mkdir(parents=True, exist_ok=True)
         datasets = {}
-        for seed, name in enumerate(NAMES):
+        for seed, name in enumerate(self.names):
             group, wild_type = PEPTIDES[name]
             (self.folder / f"{name}.csv").write_text(table(wild_type, seed))
             source = {"reader": "multimep", "files": {"variants": {"path": f"{name}.csv"}}, "wild_type": wild_type}
@@ -56,7 +68,7 @@ class Study:
             "study": "A study that faults are done to",
             "datasets": datasets,
             "splits": {"random": {"scheme": "random", "folds": 2}},
-            "methods": METHODS,
+            "methods": self.methods,
             "leaks": {"methods": ["additive"], "rows": 24, "permutations": 2},
             "evaluation": {"bootstrap": 20},
         }
@@ -66,28 +78,28 @@ class Study:
     def copy(self, folder: Path) -> "Study":
         """The same study, with its results, elsewhere."""
         shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns(".snakemake"))
-        return Study(folder)
+        return Study(folder, self.short)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return NAMES[:1] if self.short else NAMES
+
+    @property
+    def methods(self) -> dict[str, dict[str, Any]]:
+        return {"additive": {}} if self.short else METHODS
 
     def stations(self) -> list[Station]:
         """Every command of the study, in the order of the flow; paths as Snakemake gives them."""
+        model = () if self.short else (CHECKPOINT, *(self._embed(name) for name in self.names))
+        single = [method for method in ("additive", "embedding_gp") if method in self.methods]
         return [
-            *(self._dataset(name) for name in NAMES),
-            Station("checkpoint", ("checkpoint", "--output", "results/checkpoint.json"), ("results/checkpoint.json",)),
-            *(self._embed(name) for name in NAMES),
-            *(self._split(name) for name in NAMES),
-            *(self._predict(method, name) for method in ("additive", "embedding_gp") for name in NAMES),
-            self._together(),
-            *(self._evaluate(name) for name in NAMES),
-            Station(
-                "leaks",
-                ("leaks", "--config", "config.yaml", "--results", "results", "--output", "results/leaks.json"),
-                ("results/leaks.json",),
-            ),
-            Station(
-                "report",
-                ("report", "--config", "config.yaml", "--results", "results", "--output", "results/report.html"),
-                ("results/report.html", "results/report.json"),
-            ),
+            *(self._dataset(name) for name in self.names),
+            *model,
+            *(self._split(name) for name in self.names),
+            *(self._predict(method, name) for method in single for name in self.names),
+            *(() if self.short else (self._together(),)),
+            *(self._evaluate(name) for name in self.names),
+            *(() if self.short else (LEAKS, REPORT)),
         ]
 
     def _dataset(self, name: str) -> Station:
@@ -107,23 +119,23 @@ class Study:
     def _predict(self, method: str, name: str) -> Station:
         output = f"results/predictions/random/{method}/{name}.csv"
         files = ("--dataset", f"results/datasets/{name}.csv", "--split", f"results/splits/random/{name}.csv")
-        store = ("--store", f"results/embeddings/{name}.h5")
+        store = () if self.short else ("--store", f"results/embeddings/{name}.h5")
         return Station(
             f"cross-predict {method}", ("cross-predict", method, *files, *store, "--output", output), (output,)
         )
 
     def _together(self) -> Station:
         method = "fine_tune_together"
-        outputs = tuple(f"results/predictions/random/{method}/{name}.csv" for name in NAMES)
+        outputs = tuple(f"results/predictions/random/{method}/{name}.csv" for name in self.names)
         words = ["cross-predict", method, "--settings", json.dumps(METHODS[method])]
-        for name, output in zip(NAMES, outputs, strict=True):
+        for name, output in zip(self.names, outputs, strict=True):
             words += ["--dataset", f"results/datasets/{name}.csv", "--split", f"results/splits/random/{name}.csv"]
             words += ["--output", output]
         return Station(f"cross-predict {method}", tuple(words), outputs)
 
     def _evaluate(self, name: str) -> Station:
         output = f"results/metrics/{name}.csv"
-        files = [f"results/predictions/random/{method}/{name}.csv" for method in METHODS]
+        files = [f"results/predictions/random/{method}/{name}.csv" for method in self.methods]
         words = ("evaluate", f"results/datasets/{name}.csv", *files, "--split", f"results/splits/random/{name}.csv")
         return Station("evaluate", (*words, "--settings", '{"bootstrap": 20}', "--output", output), (output,))
 
