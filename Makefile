@@ -8,7 +8,7 @@ CORES ?= all
 LOGGER := $(shell test -t 2 && echo --logger rich)
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) $(LOGGER)
 
-.PHONY: run dry-run fetch test check shapes docs format lock schema clean bench fuzz audit
+.PHONY: run dry-run fetch test check shapes docs format lock schema clean bench fuzz audit faults
 
 run: $(VENV)/ready
 	$(SNAKEMAKE) $(ARGS)
@@ -67,6 +67,10 @@ audit: $(VENV)/ready
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"
 	build/audit/bin/pip-audit --no-deps --disable-pip --requirement envs/requirements.txt
+
+# Every fault to a tiny study, hundreds of kills: see docs/reliability.md. ARGS="--seed 1 --kills 210 --tries 3"
+faults: $(VENV)/ready
+	PYTHONPATH="$(CURDIR)/workflow:$(CURDIR)/tests" $(BIN)/python -m faults $(ARGS)
 
 lock:
 	bash envs/lock.sh

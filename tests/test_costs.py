@@ -197,3 +197,19 @@ def test_a_container_bounds_the_memory_of_its_machine_and_one_without_a_limit_do
     assert machine > 0
     assert costs.megabytes_here([limits["container"], tmp_path / "absent"]) == min(1800, machine)
     assert costs.megabytes_here([limits["none"], limits["older"]]) == machine
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "read"),
+    [
+        ("alpha.json", '{"counts": {"vari', costs.read_size),
+        ("alpha.json", '{"counts": {}}', costs.read_size),
+        ("checkpoint.json", "[]", costs.read_model),
+        ("alpha.csv", "mutant,fold0\nM1A\n", costs.read_folds),
+        ("alpha.tsv", "s\tworkers\nlong\t1\n", costs.read_run),
+    ],
+)
+def test_a_damaged_file_of_sizes_is_named_with_the_way_out(tmp_path: Path, name: str, content: str, read) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(costs.SizeError, match=rf"{name}: damaged .*delete it and make it again"):
+        read(str(tmp_path / name))

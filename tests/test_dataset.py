@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multimep import dataset as datasets
-from multimep.dataset import Dataset, DatasetError, Record, Variants, read, read_record, record_path, write, write_whole
+from multimep import seals
+from multimep.dataset import Dataset, DatasetError, Record, Variants, read, read_record, record_path, write
 from multimep.mutations import MutationError
 from multimep.structure import Structure
+from multimep.whole_files import write_whole
 
 WILD_TYPE = "MKTAYIAKQR"
 MUTANTS = ("WT", "M1A", "K2R:T3A", "Y5F")
@@ -168,7 +170,7 @@ def test_a_write_that_fails_leaves_the_old_text_and_nothing_beside_it(tmp_path):
 
 def test_the_record_is_there_before_the_table(tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(datasets, "write_whole", lambda path, text: written.append(path.suffix))
+    monkeypatch.setattr(datasets.seals, "write", lambda path, text: written.append(path.suffix))
     write(toy(), record(toy()), tmp_path / "toy.csv")
     assert written == [".json", ".csv"]
 
@@ -219,6 +221,7 @@ def test_a_covariate_that_is_missing_in_the_file_is_refused(tmp_path):
     dataset = with_covariates()
     write(dataset, record(dataset), tmp_path / "toy.csv")
     text = (tmp_path / "toy.csv").read_text()
+    seals.break_seal(tmp_path / "toy.csv")
     (tmp_path / "toy.csv").write_text(text.replace(",-1.0\n", ",\n"))
     with pytest.raises(DatasetError, match=r"toy.csv: toy: covariate esm_if1 of M1A is not finite; make it again"):
         read(tmp_path / "toy.csv")

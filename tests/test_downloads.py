@@ -3,14 +3,19 @@
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from multimep.downloads import DownloadError, checksum, fetch, mirrored
+from multimep import downloads
+from multimep.downloads import DownloadError, fetch, mirrored
+from multimep.seals import checksum
+from multimep.whole_files import WritingError
 
 CONTENT = bytes(range(256)) * 2000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -175,6 +180,47 @@ def test_a_missing_file_is_reported_at_once(server: Server, tmp_path: Path) -> N
 def test_nobody_listening_is_one_clear_message(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="connection cut"):
         fetch("http://127.0.0.1:1/one.csv", DIGEST, tmp_path, attempts=2, pause=0.0)
+
+
+def test_a_server_that_only_drips_is_given_up_and_what_it_brought_is_kept(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "TIMEOUT", (10.0, 0.2))
+    monkeypatch.setattr(downloads, "SLOWEST", 1e6)
+    server.answer = dripping
+    with pytest.raises(DownloadError, match=r"\d+ bytes in 0 s from .* after 2 attempts.*what arrived is kept"):
+        fetch(f"{server.url}/one.csv", DIGEST, tmp_path, attempts=2, pause=0.0)
+    (part,) = files_under(tmp_path)
+    assert 0 < part.stat().st_size < len(CONTENT)
+    server.answer = lambda handler, _: ranged(handler)
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path).read_bytes() == CONTENT
+
+
+def dripping(handler: BaseHTTPRequestHandler, _: int) -> None:
+    """Ten bytes every 20 ms: no two of them are so far apart that a timeout would see it."""
+    send(handler, 200, CONTENT, 0)
+    with suppress(BrokenPipeError, ConnectionResetError):
+        for start in range(0, 1000, 10):
+            handler.wfile.write(CONTENT[start : start + 10])
+            handler.wfile.flush()
+            time.sleep(0.02)
+
+
+def test_a_length_that_is_no_number_is_no_obstacle_to_a_whole_file(server: Server, tmp_path: Path) -> None:
+    def answer(handler: BaseHTTPRequestHandler, _: int) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "many")
+        handler.end_headers()
+        handler.wfile.write(CONTENT)
+
+    server.answer = answer
+    assert fetch(f"{server.url}/one.csv", DIGEST, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_cache_without_room_is_refused_by_the_file_that_was_wanted(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(WritingError, match=rf"{DIGEST}/one\.csv: cannot be written"):
+        fetch(f"{server.url}/one.csv", DIGEST, tmp_path / "cache")
 
 
 def test_a_redirect_is_followed_on_this_machine(server: Server, tmp_path: Path) -> None:

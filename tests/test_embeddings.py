@@ -79,7 +79,7 @@ def test_the_file_says_what_made_it(tiny, path):
     assert store.maker == maker(tiny)
     assert (store.maker.model, store.maker.sha256, store.maker.layer) == (tiny.name, tiny.sha256, 2)
     with h5py.File(path) as file:
-        assert dict(file.attrs)["precision"] == "fp32"
+        assert dict(file.attrs)["precision"] == b"fp32"
 
 
 def test_residues_are_kept_on_request_alone(tiny, path):

@@ -25,6 +25,7 @@ from multimep.documents import DocumentError
 from multimep.downloads import DownloadError, fetch
 from multimep.embeddings import FORMAT, StoreError, key, open_store
 from multimep.readers.workbook import WorkbookError, rows
+from multimep.seals import checksum
 from multimep.sources import DatasetSpec, File, Source, collect
 from multimep.splits import SplitError
 from multimep.splits import read as read_split
@@ -417,7 +418,7 @@ def test_a_checkpoint_whose_members_are_compressed_is_refused_unless_its_hash_is
             new.writestr(name, old.read(name))
     with pytest.raises(checkpoints.CheckpointError, match=r"packed\.pt: refused, its members are compressed"):
         checkpoints.read(packed)
-    assert checkpoints.read(path)[1] == checkpoints.digest(path)
+    assert checkpoints.read(path)[1] == checksum(path)
     content = torch.load(path, weights_only=False)
     for field, value in {"encoder_layers": 10**9, "encoder_attention_heads": 0, "token_dropout": "no"}.items():
         old_value = getattr(content["cfg"]["model"], field)

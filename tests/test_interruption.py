@@ -85,7 +85,7 @@ class Commands:
 
     @property
     def left(self) -> list[str]:
-        return sorted(path.name.split("-")[0] for path in self.kept.iterdir())
+        return sorted(path.name.split("-")[0] for path in self.kept.glob("[a-z]*"))
 
     @property
     def result(self) -> np.ndarray:

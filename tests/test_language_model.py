@@ -171,3 +171,12 @@ def test_attention_is_that_of_fair_esm_symmetrised_corrected_and_averaged(tiny):
         a = one + one.T
         expected += (a - np.outer(a.sum(axis=1), a.sum(axis=0)) / a.sum()) / (maps.shape[0] * maps.shape[1])
     np.testing.assert_allclose(tiny.attention(wild_type).numpy(), expected, atol=1e-6)
+
+
+def test_mini_is_read_only_with_the_sha256_that_it_was_shipped_with(tmp_path, monkeypatch):
+    damaged = bytearray(language_model.MINI.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "mini.safetensors").write_bytes(damaged)
+    monkeypatch.setattr(language_model, "MINI", tmp_path / "mini.safetensors")
+    with pytest.raises(CheckpointError, match=r"mini\.safetensors: sha256 is .*, expected"):
+        language_model.load("mini")

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from multimep import leaks, overlaps
+from multimep import leaks, overlaps, seals
 from multimep.controls import Trial, controls, sampled
 from multimep.dataset import Dataset, Variants
 from multimep.leaks import Finding, LeakError, LeakSearch
@@ -200,6 +200,9 @@ def test_findings_come_back_from_their_file_the_worst_first(tmp_path: Path) -> N
     leaks.write(found, {"seed": 0}, tmp_path / "leaks.json")
     assert [one.severity for one in leaks.read(tmp_path / "leaks.json")] == ["leak", "note", "passed"]
     (tmp_path / "leaks.json").write_text("{}")
+    with pytest.raises(LeakError, match=r"leaks.json: it no longer fits its seal"):
+        leaks.read(tmp_path / "leaks.json")
+    seals.break_seal(tmp_path / "leaks.json")
     with pytest.raises(LeakError, match=r"leaks.json: no findings"):
         leaks.read(tmp_path / "leaks.json")
     with pytest.raises(LeakError, match="no severity 'bad'"):

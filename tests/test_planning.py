@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from multimep import costs, dataset, forecast, layout, planning, settings, shards, sources, splits
+from multimep import costs, dataset, forecast, layout, planning, seals, settings, shards, sources, splits
 from multimep.cluster import Cluster, ClusterError
 from multimep.planning import PlanError
 from multimep.prediction_job import PredictionJob
 from multimep.shards import ShardError, Workshop
 from multimep.typed_values import build
+from multimep.whole_files import write_whole
 from small_study import study
 
 MODEL = {"parameters": 1_268_854, "layers": 4, "width": 160}
@@ -32,7 +33,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         dataset.write(found, record, Path(f"results/datasets/{name}.csv"))
         split = settings.scheme(config["splits"]["random"], "random").split(found, 0)
         splits.write(split, Path(f"results/splits/random/{name}.csv"))
-    dataset.write_whole(Path("results/checkpoint.json"), json.dumps(MODEL))
+    write_whole(Path("results/checkpoint.json"), json.dumps(MODEL))
     return config
 
 
@@ -98,6 +99,14 @@ def test_another_file_is_no_plan(tmp_path: Path) -> None:
         planning.read(path)
 
 
+def test_a_plan_with_another_digit_is_refused_by_its_identity(config: dict[str, Any]) -> None:
+    path = Path("plan.json")
+    planning.write(made(config, cores=2), path)
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(PlanError, match=r"plan.json: damaged or edited.*multimep plan"):
+        planning.read(path)
+
+
 def test_a_plan_before_the_splits_are_made_says_what_to_run(config: dict[str, Any]) -> None:
     Path("results/splits/random/beta.csv").unlink()
     with pytest.raises(PlanError, match="snakemake prepared"):
@@ -116,11 +125,14 @@ def workshop(config: dict[str, Any]) -> Workshop:
     return Workshop(made(config, cores=1), Path("results/ahead"), cache=Path("cache"))
 
 
+def without_stores(shop: Workshop) -> Workshop:
+    return replace(shop, plan=replace(shop.plan, units=[replace(one, stores=[]) for one in shop.plan.units]))
+
+
 def test_a_shards_predictions_are_those_of_cross_predict_to_the_last_bit(config: dict[str, Any]) -> None:
     shop = workshop(config)
     unit = shop.plan.unit["random/fine_tune_by_group/binding"]
-    without = replace(shop.plan, units=[replace(one, stores=[]) for one in shop.plan.units])
-    shards.run_lane(replace(shop, plan=without), [unit.name])
+    shards.run_lane(without_stores(shop), [unit.name])
     alone = [Path("alone") / Path(path).name for path in unit.outputs]
     tables, folds = ([Path(path) for path in paths] for paths in (unit.tables, unit.splits))
     PredictionJob(unit.method, unit.settings, tables, folds, alone).run("", Path("cache"))
@@ -138,10 +150,6 @@ def test_finished_units_are_collected_and_nothing_else(config: dict[str, Any]) -
     assert list(shards.collect(shop)) == []
 
 
-def without_stores(shop: Workshop) -> Workshop:
-    return replace(shop, plan=replace(shop.plan, units=[replace(unit, stores=[]) for unit in shop.plan.units]))
-
-
 def test_a_shard_that_is_tried_again_makes_only_what_it_lacks(config: dict[str, Any]) -> None:
     shop = without_stores(workshop(config))
     shards.run_lane(shop, ["random/additive/alpha"])
@@ -150,6 +158,37 @@ def test_a_shard_that_is_tried_again_makes_only_what_it_lacks(config: dict[str, 
     shards.run_lane(shop, ["random/additive/alpha", "random/additive/gamma"])
     assert stamp.stat().st_mtime_ns == before
     assert shop.is_finished(shop.plan.unit["random/additive/gamma"])
+
+
+def test_what_a_killed_collect_left_is_collected_by_the_next_one(config: dict[str, Any]) -> None:
+    shop = workshop(config)
+    unit = shop.plan.unit["random/fine_tune_by_group/binding"]
+    shards.run_lane(shop, [unit.name])
+    first = Path(unit.outputs[0])
+    first.parent.mkdir(parents=True, exist_ok=True)
+    (shop.folder(unit) / first.name).replace(first)  # here it was killed: the stamp is still there
+    assert list(shards.collect(shop)) == list(unit.outputs)
+    assert all(Path(path).exists() for path in unit.outputs)
+    assert list(shards.collect(shop)) == []
+
+
+def test_a_damaged_stamp_is_refused_by_name_and_another_unit_is_made_all_the_same(config: dict[str, Any]) -> None:
+    shop = without_stores(workshop(config))
+    names = [f"random/additive/{name}" for name in ("alpha", "beta")]
+    shards.run_lane(shop, names[:1])
+    stamp = shop.folder(shop.plan.unit[names[0]]) / "stamp.json"
+    for content in ("", "{}", "[1]", stamp.read_text().replace("a", "b")):
+        stamp.write_text(content)
+        for sealed in (True, False):
+            if not sealed:
+                seals.break_seal(stamp)
+            if sealed or not content.startswith('{"sha'):
+                with pytest.raises(ShardError, match=r"additive/alpha/stamp\.json: .*delete"):
+                    shards.run_lane(shop, names)
+        assert shop.is_finished(shop.plan.unit[names[1]])
+    stamp.unlink()
+    shards.run_lane(shop, names)
+    assert shop.is_finished(shop.plan.unit[names[0]])
 
 
 def test_a_unit_whose_input_changed_since_is_not_collected(config: dict[str, Any]) -> None:
@@ -218,7 +257,7 @@ def test_the_forecast_counts_what_is_missing_of_every_station(config: dict[str, 
     rest = list(forecast.others(config, results))
     assert len(rest) == 3 + 3 + 1 + 1  # embed, evaluate, leaks, report
     assert all(one is not None for one in rest)
-    dataset.write_whole(Path("results/metrics/alpha.csv"), "made")
+    write_whole(Path("results/metrics/alpha.csv"), "made")
     assert len(list(forecast.others(config, results))) == 7
     assert len(list(forecast.others(config, results, {"results/metrics/alpha.csv"}))) == 8
     Path("results/splits/random/beta.csv").unlink()  # of beta's two alone and of the team with alpha
@@ -338,7 +377,7 @@ def test_calibration_does_not_learn_the_slowdown(config: dict[str, Any]) -> None
     config["methods"] = {"fine_tune": {"epochs": 400}}
     for job, workers in zip(layout.jobs(config), (1, 3, 2), strict=True):
         lines = f"s\tcpu_time\tworkers\n{150 if workers == 3 else 100}\t9\t{workers}\n"
-        dataset.write_whole(Path(f"benchmarks/predict/{job.name}.tsv"), lines)
+        write_whole(Path(f"benchmarks/predict/{job.name}.tsv"), lines)
 
     def seconds(**site: Any) -> list[float]:
         found = forecast.past({**config, "cluster": site}, Path("results"), Path("benchmarks"))

@@ -100,6 +100,19 @@ def test_any_other_file_is_refused_by_its_name(tmp_path, content):
         read_header(path)
 
 
+def test_a_flipped_bit_in_numbers_or_header_is_refused(tmp_path, landscape, embedder):
+    path = tmp_path / "model.safetensors"
+    fitted = METHODS["one_hot_ridge"]().fit([landscape()], embedder, 0)
+    save(fitted, HEADER, path)
+    content = path.read_bytes()
+    for place in np.random.default_rng(0).integers(8 * len(content), size=100):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(damaged)
+        with pytest.raises(PredictorFileError, match=r"model.safetensors .*`multimep fit`"):
+            read_header(path)
+
+
 def test_a_truncated_file_is_refused_by_its_name(tmp_path):
     path = tmp_path / "predictor.safetensors"
     save(Fixed(State(ARRAYS, FACTS)), HEADER, path)

@@ -155,6 +155,23 @@ def test_a_change_reruns_what_depends_on_it_and_nothing_else(restored: Workspace
     assert counts(done.stdout + done.stderr) == EXPECTED[change]
 
 
+def test_a_table_that_is_replaced_by_an_older_one_is_a_change(restored: Workspace) -> None:
+    a_row(restored.config, restored.folder)
+    os.utime(restored.folder / "alpha.csv", (0, 0))  # as `cp -p`, an unpacked archive or a clock set back leaves it
+    done = restored.snakemake("--dry-run")
+    assert counts(done.stdout + done.stderr) == EXPECTED["one row of one dataset (binding)"]
+
+
+def test_a_damaged_calibration_is_named_with_the_way_out(restored: Workspace) -> None:
+    path = restored.folder / "results" / "calibration.json"
+    path.write_text("{")
+    done = restored.snakemake("--dry-run", check=False)
+    path.unlink()
+    assert done.returncode != 0
+    told = " ".join((done.stdout + done.stderr).split())
+    assert re.search(r"calibration\.json: damaged .*delete it, which costs time and no result", told)
+
+
 def test_a_new_version_reruns_everything(restored: Workspace) -> None:
     code = "import sys, multimep; multimep.__version__ = 'next'; from snakemake.cli import main; main(sys.argv[1:])"
     done = restored.snakemake("--dry-run", python=[sys.executable, "-c", code])

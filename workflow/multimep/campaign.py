@@ -19,10 +19,11 @@ from jaxtyping import Float, Int
 from scipy import special
 
 from multimep.acquisition import AcquisitionError, Wanted, drawn, pointwise
-from multimep.dataset import Dataset, numbers, read_table, write_whole
+from multimep.dataset import Dataset, numbers, read_table
 from multimep.embedder import Embedder
 from multimep.methods.method import JointPredictor, Method
 from multimep.policies import Campaign, CampaignError, Policy
+from multimep.whole_files import write_whole
 
 COLUMNS = ("policy", "seed", "round", "measured", "best", "regret", "top_1", "top_10")
 ROUND_COLUMNS = ("policy", "measured", "value", "low", "high")

@@ -7,14 +7,13 @@ method here predicts contacts.
 """
 
 import argparse
-import hashlib
 import json
-import os
 import pickle
 import re
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,8 @@ import torch
 from torch import Tensor
 
 from multimep.documents import DocumentError, from_json
+from multimep.seals import checksum
+from multimep.whole_files import whole
 
 _URL = "https://dl.fbaipublicfiles.com/fair-esm/models/{}.pt"
 _PREFIX = re.compile(r"^(encoder\.sentence_encoder\.|encoder\.)")
@@ -151,16 +152,10 @@ def read(path: Path, sha256: str | None = None) -> tuple[esm.ESM2, str]:
 
 def verified(path: Path, sha256: str | None) -> str:
     """The file's sha256; raises CheckpointError where another one was expected."""
-    found = digest(path)
+    found = checksum(path)
     if sha256 is not None and found != sha256.lower():
         raise CheckpointError(f"{path}: sha256 is {found}, expected {sha256}; delete the file and fetch it again")
     return found
-
-
-def digest(path: Path) -> str:
-    """The sha256 of a file, in lower-case hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _require_plain_zip(path: Path) -> None:
@@ -278,13 +273,16 @@ def write(model: esm.ESM2, path: Path, name: str, dtype: torch.dtype = torch.flo
     write_tensors(path, state, {"multimep": json.dumps(architecture)})
 
 
-def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file beside `path` and move it there: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        safetensors.torch.save_file(tensors, temporary, metadata)
-        temporary.chmod(0o644)  # safetensors writes 0600, which a shared installation could not read
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def write_tensors(
+    path: Path,
+    tensors: dict[str, Tensor],
+    metadata: dict[str, str],
+    placed: Callable[..., AbstractContextManager[Path]] = whole,
+) -> None:
+    """Write a safetensors file, whole or not at all; raises WritingError where there is no room for it.
+
+    `placed` puts it there: `whole_files.whole`, or `seals.sealed` for a file that waits to be continued from.
+    """
+    with placed(path, safetensors.SafetensorError) as partial:
+        safetensors.torch.save_file(tensors, partial, metadata)
+        partial.chmod(0o644)  # safetensors writes 0600, which a shared installation could not read

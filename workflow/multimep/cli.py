@@ -136,8 +136,8 @@ def fit(
     """Fit a method on all variants of a dataset, or of a table of your own, and save the predictor (safetensors)."""
     from multimep import __version__, chosen_model, inspection, interruption
     from multimep import settings as studies
-    from multimep.downloads import checksum
     from multimep.methods import predictor_file
+    from multimep.seals import checksum
 
     paths.check([table, *(store or [])], [output])
     values = studies.parse(settings, "--settings")

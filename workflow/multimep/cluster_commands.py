@@ -25,15 +25,15 @@ def plan(
 ) -> None:
     """Pack the cross-predictions that are to be done into few, balanced allocations, and say what they will take."""
     from multimep import cluster, costs, forecast, layout, planning
-    from multimep import dataset as datasets
     from multimep import settings as studies
+    from multimep.whole_files import write_whole
 
     _, values = studies.read_configuration(config)
     paths.check([], [output])
     studies.study(values)
     past = list(forecast.past(values, results, results / "benchmarks"))
     factors = costs.calibrated(past, gpus=bool(values.get("cluster", {}).get("gres")))
-    datasets.write_whole(results / "calibration.json", json.dumps(factors, indent=2) + "\n")
+    write_whole(results / "calibration.json", json.dumps(factors, indent=2) + "\n")
     if needed is None:
         files = [str(results / path) for path in layout.predictions(values, list(values["datasets"]))]
         wanted = [path for path in files if not Path(path).exists()]

@@ -8,7 +8,8 @@ import csv
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,11 @@ from typing import Any
 
 from multimep.job_sizes import MIB, Model, Work
 from multimep.prices import PRICES, uses_gpu
+
+
+class SizeError(ValueError):
+    """A file that should tell the size of a job and does not; the message names it and the remedy."""
+
 
 CORE = 5e10
 """Operations a second of one processor core in matrix products: fine-tuning `mini` (fp32) and embedding with it (bf16)
@@ -94,8 +100,9 @@ def read_model(path: str) -> Model:
 
 @cache
 def _model(path: str, _: object) -> Model:
-    record = _read_json(path)
-    return Model(record["parameters"], record["layers"], record["width"])
+    with _reading(path):
+        record = _read_json(path)
+        return Model(record["parameters"], record["layers"], record["width"])
 
 
 def read_size(path: str) -> tuple[int, int]:
@@ -105,8 +112,17 @@ def read_size(path: str) -> tuple[int, int]:
 
 @cache
 def _size(path: str, _: object) -> tuple[int, int]:
-    record = _read_json(path)
-    return record["counts"]["variants"], len(record["wild_type"])
+    with _reading(path):
+        record = _read_json(path)
+        return record["counts"]["variants"], len(record["wild_type"])
+
+
+@contextmanager
+def _reading(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise SizeError(f"{path}: damaged ({type(error).__name__}: {error}); delete it and make it again") from error
 
 
 def _state(path: str) -> tuple[int, int]:
@@ -127,13 +143,13 @@ def read_folds(path: str) -> dict[str, tuple[int, int]]:
 
 @cache
 def _folds(path: str, _: object) -> dict[str, tuple[int, int]]:
-    with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
+    with _reading(path), open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
         columns = list(zip(*csv.reader(file), strict=True))[1:]
-    return {name: (column.count("train"), column.count("test")) for name, *column in columns}
+        return {name: (column.count("train"), column.count("test")) for name, *column in columns}
 
 
 def read_run(path: str) -> tuple[float, int]:
     """Seconds in a benchmark file (NaN where it tells none), and how many workers shared the GPU meanwhile."""
-    with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
+    with _reading(path), open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
         rows = list(csv.DictReader(file, delimiter="\t"))
-    return (float(rows[-1]["s"]), int(rows[-1].get("workers") or 1)) if rows else (math.nan, 1)
+        return (float(rows[-1]["s"]), int(rows[-1].get("workers") or 1)) if rows else (math.nan, 1)

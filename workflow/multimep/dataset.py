@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep import paths
+from multimep import paths, seals
 from multimep.documents import DocumentError, from_json, shown, text
 from multimep.mutations import MutationError, check, check_residues
 from multimep.structure import StructureError, from_lines
@@ -146,7 +145,7 @@ def write(dataset: Dataset, record: Record, path: Path) -> None:
         table[COVARIATE_PREFIX + name] = values
     if path.suffix == record_path(path).suffix:
         raise DatasetError(f"{path}: that name is the record's, which stands beside the table; end the table in .csv")
-    write_whole(record_path(path), json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False) + "\n")
+    seals.write(record_path(path), json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False) + "\n")
     write_table(table, path)
 
 
@@ -198,6 +197,7 @@ def _with_prefix(table: pd.DataFrame, prefix: str) -> list[str]:
 def read_record(path: Path) -> Record:
     """The JSON record of the dataset whose CSV is `path`; raises DatasetError where there is none."""
     where = record_path(path)
+    seals.check(where, DatasetError)
     try:
         fields = from_json(text(where))
         if not isinstance(fields, dict):
@@ -214,6 +214,7 @@ def read_record(path: Path) -> Record:
 
 def read_wild_type(path: Path) -> tuple[str, str]:
     """Name and wild type of a dataset from its record, or from the file of `multimep wild-type`."""
+    seals.check(path, DatasetError)
     try:
         fields = from_json(text(path))
         name, wild_type = str(fields["name"]), str(fields["wild_type"])
@@ -225,6 +226,7 @@ def read_wild_type(path: Path) -> tuple[str, str]:
 
 def read_table(path: Path, columns: Sequence[str], refusal: type[ValueError]) -> pd.DataFrame:
     """The cells, as text, of a CSV that multimep wrote; raises `refusal`, naming the file, for any other file."""
+    seals.check(path, refusal)
     try:
         header, *rows = _cells(text(path))
     except FileNotFoundError as error:
@@ -277,19 +279,8 @@ def record_path(path: Path) -> Path:
 
 
 def write_table(table: pd.DataFrame, path: Path, float_format: str | None = None) -> None:
-    """Write a table as CSV, whole or not at all; what `read_table` reads again, whatever its texts are."""
+    """Write a table as CSV with its seal, whole or not at all; `read_table` reads it again, whatever its texts are."""
     words = table.to_csv(index=False, lineterminator="\n", float_format=float_format)
     if "\r" in words:  # which pandas does not quote, and every reader takes for the end of a line
         words = table.to_csv(index=False, lineterminator="\n", float_format=float_format, quoting=csv.QUOTE_NONNUMERIC)
-    write_whole(path, words)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` so that `path` either keeps its old content or has all of the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    seals.write(path, words)

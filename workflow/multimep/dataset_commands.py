@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from multimep import paths
+from multimep import paths, seals
 from multimep.options import Cache, CommandError, Mirror, Output, Root, Seed, Settings, Table
 
 
@@ -29,6 +29,7 @@ def dataset(
     """Bring one source, check every row of it and write a tidy table with its record."""
     from multimep import dataset as datasets
     from multimep import settings, simulation, sources, typed_values
+    from multimep.whole_files import write_whole
 
     paths.check_name(name)
     values = settings.parse(spec, "--spec")
@@ -43,7 +44,7 @@ def dataset(
     datasets.write(found, record, output)
     if chosen.source.reader == sources.SIMULATION:
         truth = simulation.simulate(name, chosen.group, sources.simulation_of(name, chosen)).truth
-        datasets.write_whole(output.with_suffix(".truth.csv"), truth.to_csv(index=False, lineterminator="\n"))
+        write_whole(output.with_suffix(".truth.csv"), truth.to_csv(index=False, lineterminator="\n"))
     typer.echo(f"{output}: {len(found)} variants of {name}, dropped: {dict(record.dropped) or 'none'}")
 
 
@@ -56,14 +57,13 @@ def wild_type(
     root: Root = Path(),
 ) -> None:
     """Write the wild type of one source alone, for splits that depend on it and on no row."""
-    from multimep import dataset as datasets
     from multimep import settings, sources, typed_values
 
     paths.check_name(name)
     paths.check([], [output])
     chosen = typed_values.build(sources.DatasetSpec, settings.parse(spec, "--spec"), f"datasets.{name}")
     found, _ = sources.collect(name, chosen, cache, mirror or None, root)
-    datasets.write_whole(output, json.dumps({"name": name, "wild_type": found.wild_type}) + "\n")
+    seals.write(output, json.dumps({"name": name, "wild_type": found.wild_type}) + "\n")
     typer.echo(f"{output}: {len(found.wild_type)} residues of {name}")
 
 

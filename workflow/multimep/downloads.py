@@ -1,6 +1,5 @@
 """Fetch a public file once: mirrored, resumed, retried, verified by sha256, cached by checksum."""
 
-import hashlib
 import ipaddress
 import os
 import shutil
@@ -12,9 +11,12 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urljoin
 
 import requests
+import urllib3
 
 from multimep import addresses
 from multimep.addresses import public, split
+from multimep.seals import checksum
+from multimep.whole_files import refused
 
 ATTEMPTS = 5
 """How often one file is tried: with the pauses below a server may be away for about 15 s."""
@@ -22,6 +24,8 @@ PAUSE = 1.0
 """Seconds before the second attempt; doubled before each further one."""
 TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and between two arriving blocks."""
+SLOWEST = 1000.0
+"""Bytes per second: an attempt that brings less, as a mean over the second of these times, is given up."""
 REDIRECTS = 10
 ABANDONED = 3600.0
 """Seconds without a new byte after which a part is taken over: a live process would have given up long before."""
@@ -59,6 +63,7 @@ def fetch(
     Raises:
         DownloadError: refused URL, no such file, server that stays away, another checksum.
         AddressError: no URL, or one that holds a secret.
+        WritingError: no room or no right to write in `cache`; what arrived is kept.
     """
     digest = sha256.strip().lower()
     if len(digest) != 64 or not _HEX.issuperset(digest):
@@ -67,23 +72,20 @@ def fetch(
     target = cache / digest / _name(url)
     if target.is_file() and checksum(target) == digest:
         return target
-    cache.mkdir(parents=True, exist_ok=True)
-    with _partial(cache / f".{digest}.partial") as partial:
-        stale = partial.stat().st_size > 0
-        _get(url, address, partial, attempts, pause, trusted=mirror is not None)
-        if stale and checksum(partial) != digest:  # the file had changed since its first part was fetched
-            partial.write_bytes(b"")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with _partial(cache / f".{digest}.partial") as partial:
+            stale = partial.stat().st_size > 0
             _get(url, address, partial, attempts, pause, trusted=mirror is not None)
-        _verify(url, address, partial, digest)
-        target.parent.mkdir(exist_ok=True)
-        partial.replace(target)
+            if stale and checksum(partial) != digest:  # the file had changed since its first part was fetched
+                partial.write_bytes(b"")
+                _get(url, address, partial, attempts, pause, trusted=mirror is not None)
+            _verify(url, address, partial, digest)
+            target.parent.mkdir(exist_ok=True)
+            partial.replace(target)
+    except OSError as error:
+        raise refused(target, error) from error
     return target
-
-
-def checksum(path: Path) -> str:
-    """The sha256 of a file in hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def mirrored(url: str, mirror: str | None) -> str:
@@ -199,7 +201,7 @@ def _download(url: str, address: str, partial: Path, *, trusted: bool) -> None:
         with _follow(url, address, headers, trusted=trusted) as response:
             _require_file(url, response, partial)
             _append(response, partial, "ab" if _continues(response, partial) else "wb")
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+    except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         raise _InterruptedError(f"connection cut ({type(error).__name__})") from error
     except requests.RequestException as error:
         raise DownloadError(
@@ -251,14 +253,26 @@ def _continues(response: requests.Response, partial: Path) -> bool:
 
 
 def _append(response: requests.Response, partial: Path, mode: str) -> None:
-    stated = None if "Content-Encoding" in response.headers else response.headers.get("Content-Length", "")
-    expected = int(stated) if stated and stated.isdecimal() else None
+    told = response.headers.get("Content-Length", "")
+    expected = int(told) if told.isdecimal() and "Content-Encoding" not in response.headers else None
     arrived = 0
     with partial.open(mode) as stream:
-        for block in response.iter_content(BLOCK):
+        for block in _blocks(response):
             stream.write(block)
             arrived += len(block)
             if stream.tell() > LARGEST:
                 raise DownloadError(f"{public(response.url)}: sends more than {LARGEST} bytes; correct the URL")
     if expected is not None and arrived != expected:
         raise _InterruptedError(f"{arrived} of {expected} bytes")
+
+
+def _blocks(response: requests.Response) -> Iterator[bytes]:
+    """What arrives, as it arrives; raises _InterruptedError where it only trickles, which no timeout sees."""
+    begun, since = time.monotonic(), 0
+    while block := response.raw.read1(BLOCK, decode_content=True):
+        yield block
+        since += len(block)
+        if (waited := time.monotonic() - begun) >= TIMEOUT[1]:
+            if since < SLOWEST * waited:
+                raise _InterruptedError(f"{since} bytes in {waited:.0f} s")
+            begun, since = time.monotonic(), 0

@@ -2,7 +2,8 @@
 
 A store holds, for one language model: one row per sequence (`keys`, `pooled`, on request `residues`), and under
 `marginals/<key>` and `attention/<key>` what it says of a wild type. Its attributes say by what it was made. Rows are
-kept in float32 or float16 and given in float32.
+kept in float32 or float16 and given in float32. Every part of the file has a checksum of HDF5, so that a flipped bit is
+refused where it is read.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
+from multimep import checked_hdf5
 from multimep.documents import printable
 from multimep.precision import Precision
 from multimep.typed_values import SettingsError, build
@@ -25,6 +27,8 @@ if TYPE_CHECKING:  # torch takes 1.5 s to import, and a reader of a store needs 
     from multimep.language_model import LanguageModel
 
 FORMAT = 1
+_DAMAGED = (OSError, KeyError, RuntimeError, TypeError, AttributeError, UnicodeDecodeError, OverflowError)
+"""What h5py raises for a damaged file; HDF5 has no error of its own for a checksum that differs."""
 
 
 class StoreError(ValueError):
@@ -76,56 +80,55 @@ class Store:
     @cached_property
     def row_of(self) -> Mapping[str, int]:
         """The row of each sequence key."""
-        with _reading(self.path) as file:
+        with opened(self.path) as file:
             return {text.decode(): row for row, text in enumerate(file["keys"][:])}
 
     @cached_property
     def has_residues(self) -> bool:
         """Whether per-residue rows were stored."""
-        with _reading(self.path) as file:
+        with opened(self.path) as file:
             return "residues" in file
 
     @cached_property
     def storage(self) -> str:
         """The type of the rows in the file: float32 or float16."""
-        with _reading(self.path) as file:
+        with opened(self.path) as file:
             return str(file["pooled"].dtype)
 
     def rows(self, name: str, keys: Sequence[str]) -> Float[np.ndarray, "n ..."]:
         """The rows of `pooled` or `residues` for these keys, in their order, in float32."""
         rows = np.array([self.row_of[text] for text in keys], dtype=np.int64)
-        order, inverse = np.unique(rows, return_inverse=True)
-        with _reading(self.path) as file:
-            return np.asarray(file[name][order], np.float32)[inverse]
+        with opened(self.path) as file:
+            return checked_hdf5.rows_of(file[name], rows).astype(np.float32, copy=False)
 
     def marginals(self, wild_type: str, kind: str) -> Float[np.ndarray, "length 20"] | None:
         """Stored log-probabilities at a wild type, None if they are not there."""
-        with _reading(self.path) as file:
+        with opened(self.path) as file:
             name = f"marginals/{key(wild_type)}/{kind}"
             return _whole(file, name, (len(wild_type), 20)) if name in file else None
 
     def attention(self, wild_type: str) -> Float[np.ndarray, "length length"] | None:
         """Stored attention between the residues of a wild type, None if it is not there."""
-        with _reading(self.path) as file:
+        with opened(self.path) as file:
             name = f"attention/{key(wild_type)}"
             return _whole(file, name, (len(wild_type), len(wild_type))) if name in file else None
 
 
 def open_store(path: Path) -> Store:
     """Open a whole store; raises StoreError for a file that is not one or has another format."""
-    with _reading(path) as file:
+    with opened(path) as file:
         found = Store(path, maker_of(file, path))
         _check_rows(file)
         return found
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[h5py.File]:
-    """The open file; what HDF5 finds wrong with it becomes a StoreError with the remedy."""
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file, for reading; raises StoreError where it cannot be read, or what is read of it is damaged."""
     try:
         with h5py.File(path) as file:
             yield file
-    except (OSError, KeyError, RuntimeError, TypeError, AttributeError, UnicodeDecodeError, OverflowError) as error:
+    except _DAMAGED as error:
         raise StoreError(
             f"{path} is not a readable embedding store ({error}); delete it and run `multimep embed` again"
         ) from error
@@ -181,8 +184,9 @@ def maker_of(file: h5py.File, path: Path) -> Maker:
 
 
 def _plain(value: Any) -> Any:
-    """A number of HDF5 as one of Python."""
-    return value.item() if isinstance(value, np.generic) else value
+    """A number or text of HDF5 as one of Python."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    return plain.decode() if isinstance(plain, bytes) else plain
 
 
 def pool(hidden: Float[np.ndarray, "n length width"]) -> Float[np.ndarray, "n width"]:

@@ -10,10 +10,10 @@ from typing import Any
 
 from multimep import __version__, landscape_map
 from multimep.attribution import GRADIENTS
-from multimep.downloads import checksum
 from multimep.explanation import Completeness, Explanation
 from multimep.landscape import Landscape
 from multimep.methods.predictor_file import Header
+from multimep.seals import checksum
 from multimep.training_importance import Importance
 
 PARTS, ROWS, SCORES, PICTURE, ABOUT = (

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from multimep import __version__, interruption
-from multimep.dataset import Dataset, write_whole
+from multimep import __version__, interruption, seals
+from multimep.dataset import Dataset
 from multimep.documents import from_json, text
 from multimep.embedder import Embedder
 from multimep.embeddings import open_store
@@ -42,12 +42,13 @@ def place(method: object, team: Sequence[tuple[Dataset, Fold]], embedder: Embedd
 def keep(answers: Sequence[Predictions], path: Path) -> None:
     """Write the predictions of each dataset to the last bit; the trainings on the way to them are removed."""
     parts = [{name: getattr(one, name).tolist() for name in COLUMNS} | {"mutants": one.mutants} for one in answers]
-    write_whole(path, json.dumps(parts))
+    seals.write(path, json.dumps(parts))
     interruption.completed(path)
 
 
 def take_back(path: Path) -> list[Predictions]:
     """The predictions that `keep` wrote; raises FinishedFoldsError for a damaged file."""
+    seals.check(path, FinishedFoldsError)
     try:
         return [
             Predictions(tuple(part["mutants"]), *(np.array(part[name], dtype=np.float64) for name in COLUMNS))

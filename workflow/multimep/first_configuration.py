@@ -5,9 +5,9 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
-from multimep.dataset import write_whole
 from multimep.documents import printable, quoted
 from multimep.inspection import Inspected, Table
+from multimep.whole_files import write_whole
 
 TEXT = """# A study of one table of measurements, made by `multimep init`. Every key: docs/configuration.md.
 study: {named}

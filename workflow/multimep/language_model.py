@@ -24,6 +24,7 @@ from multimep.precision import Asked, Precision, resolved
 from multimep.transfer import Transfer
 
 MINI = Path(__file__).parent / "mini" / "mini.safetensors"
+MINI_SHA256 = "1c903a08df5cbd484a9b982adab1e3abba0bd74d6e244439ffe3f3b9890ad7df"
 MAX_LENGTH = 1022  # ESM-2 was trained on at most 1024 tokens: BOS, 1022 residues, EOS
 
 BatchSize = int | Literal["auto"]
@@ -178,7 +179,7 @@ def locate(
 ) -> tuple[Path, str | None]:
     """The file of ``mini``, a published checkpoint or a path, and the sha256 it must have; see `checkpoints.locate`."""
     if name == "mini":
-        return MINI, sha256
+        return MINI, sha256 or MINI_SHA256
     return checkpoints.locate(name, directory=directory, cache=cache, mirror=mirror, sha256=sha256)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from multimep import paths
+from multimep import paths, seals
 from multimep.options import Cache, Language, Mirror, Output, Settings, Table
 
 
@@ -19,11 +19,10 @@ def checkpoint(
 ) -> None:
     """Bring the language model's checkpoint, verify it and write down its name, sha256 and size (JSON)."""
     from multimep import chosen_model
-    from multimep import dataset as datasets
 
     paths.check([], [output])
     found = chosen_model.record(language_model, mirror, cache)
-    datasets.write_whole(output, json.dumps(found, indent=2) + "\n")
+    seals.write(output, json.dumps(found, indent=2) + "\n")
     typer.echo(f"{output}: {found['name']}, {found['parameters']:,} parameters, sha256 {found['sha256']}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from multimep.dataset import write_whole
+from multimep import seals
 from multimep.documents import DocumentError, from_json, text
 from multimep.typed_values import SettingsError, build
 
@@ -70,11 +70,12 @@ def ordered(findings: Sequence[Finding]) -> tuple[Finding, ...]:
 def write(findings: Sequence[Finding], record: Mapping[str, Any], path: Path) -> None:
     """Write findings and the record of how they were looked for as JSON, whole or not at all."""
     found = {"record": dict(record), "findings": [asdict(one) for one in ordered(findings)]}
-    write_whole(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    seals.write(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
 def read(path: Path) -> tuple[Finding, ...]:
     """The findings in a file that `write` made; raises LeakError for another file."""
+    seals.check(path, LeakError)
     try:
         return tuple(build(Finding, one, "a finding") for one in from_json(text(path))["findings"])
     except (DocumentError, SettingsError, KeyError, TypeError) as error:

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from multimep.methods.method import Predictor
 from multimep.predictions import COLUMNS, Predictions
 from multimep.proximity import Training
 from multimep.variants import Variants
+from multimep.whole_files import whole
 
 FOLD = "new"
 BLOCK = 8192
@@ -37,20 +37,14 @@ def write(predictor: Predictor, asked: Iterable[Variants], training: Training | 
 
     Without training variants, which old predictor files lack, the last two stay empty.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     total = far = 0
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*COLUMNS, "distance", "far"])
-            for block in asked:
-                rows = list(_rows(predictor.predict(block), block, training))
-                writer.writerows((FOLD, *row) for row in rows)
-                total, far = total + len(rows), far + sum(bool(row[-1]) for row in rows)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*COLUMNS, "distance", "far"])
+        for block in asked:
+            rows = list(_rows(predictor.predict(block), block, training))
+            writer.writerows((FOLD, *row) for row in rows)
+            total, far = total + len(rows), far + sum(bool(row[-1]) for row in rows)
     return Written(total, far)
 
 

@@ -16,11 +16,11 @@ from typing import Any
 from multimep import cluster, costs, forecast, layout, packing
 from multimep.accounting import duration
 from multimep.cluster import Cluster
-from multimep.dataset import write_whole
 from multimep.documents import from_json, shown, text
 from multimep.layout import Config, Job
 from multimep.packing import Limits, Packing, Piece, pack, pack_waves
 from multimep.typed_values import build
+from multimep.whole_files import write_whole
 
 SOLVING = 5.0
 """Seconds of the integer programme for each wave; more gained nothing over list scheduling in the replay's studies."""
@@ -240,11 +240,14 @@ def write(plan: Plan, path: Path) -> None:
 def read(path: Path) -> Plan:
     """The plan in a file that `write` made; raises PlanError for another file."""
     try:
-        values = from_json(text(path))
-        found = build(Plan, {name: value for name, value in dict(values).items() if name != "identity"}, "plan")
+        values = dict(from_json(text(path)))
+        told = values.pop("identity", "")
+        found = build(Plan, values, "plan")
         _check_places(found)
     except (TypeError, ValueError) as error:  # errors of `documents` and `typed_values` among them
         raise PlanError(f"{path}: not a plan ({error}); make it again with `multimep plan`") from error
+    if told != found.identity:
+        raise PlanError(f"{path}: damaged or edited, its identity is another one; make it again with `multimep plan`")
     return found
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from multimep import __version__, plate_map
-from multimep.downloads import checksum
 from multimep.oligos import Oligo, Ordering, oligos
 from multimep.plate_rules import PlateError
 from multimep.recommendation import Recommendation, Wishes, order, picked
+from multimep.seals import checksum
 
 PICKS, PLATE, PICTURE, OLIGOS, ORDER, ABOUT = (
     "picks.csv", "plate.csv", "plate.svg", "oligos.csv", "order.csv", "about.json"

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from multimep import checkpoints
+from multimep import checkpoints, seals
 from multimep.corpus import IS_AMINO_ACID, Corpus, corrupt, crops, read_corpus
 from multimep.forward_pass import autocast, encode
 from multimep.language_model import ALPHABET, AMINO_ACID_TOKENS, MAX_LENGTH
@@ -179,7 +179,7 @@ def save(path: Path, model: esm.ESM2, optimiser: torch.optim.AdamW, settings: Pr
     tensors |= {f"{index}.{key}": value for index, values in moments.items() for key, value in values.items()}
     tensors = {key: value.detach().cpu().contiguous() for key, value in tensors.items()}
     facts = {"step": step, "settings": asdict(settings)}
-    checkpoints.write_tensors(path, tensors, {"run": json.dumps(facts)})
+    checkpoints.write_tensors(path, tensors, {"run": json.dumps(facts)}, seals.sealed)
 
 
 def resume(path: Path, settings: PretrainingSettings) -> tuple[esm.ESM2, torch.optim.AdamW, int]:
@@ -190,13 +190,9 @@ def resume(path: Path, settings: PretrainingSettings) -> tuple[esm.ESM2, torch.o
     model, optimiser = initialise(settings)
     if not path.is_file():
         return model, optimiser, 0
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            facts, state = json.loads(file.metadata()["run"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        step, asked = int(facts["step"]), PretrainingSettings(**_tuples(facts["settings"]))
-    except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise PretrainingError(f"{path}: no run to continue ({error}); delete it, or give another folder") from error
-    _check_same_run(path, asked, settings, step)
+    facts, state = _read(path)
+    step = int(facts["step"])
+    _check_same_run(path, PretrainingSettings(**_tuples(facts["settings"])), settings, step)
     weights = {key.removeprefix("model."): value for key, value in state.items() if key.startswith("model.")}
     model.load_state_dict({**weights, "lm_head.weight": weights["embed_tokens.weight"]})
     moments: dict[int, dict[str, Tensor]] = {}
@@ -206,6 +202,17 @@ def resume(path: Path, settings: PretrainingSettings) -> tuple[esm.ESM2, torch.o
             moments.setdefault(int(index), {})[name] = value
     optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
     return model, optimiser, step
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    seals.check(path, PretrainingError)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return json.loads(file.metadata()["run"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise PretrainingError(
+            f"{path}: no run can be continued from it ({error}); delete the file, and pre-training starts anew"
+        ) from error
 
 
 def _tuples(values: dict[str, Any]) -> dict[str, Any]:

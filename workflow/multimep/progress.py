@@ -30,6 +30,10 @@ LINE = 160  # letters of a message shown
 GOING = ("RUNNING", "COMPLETING", "SUSPENDED", "CONFIGURING", "STOPPED")
 
 
+class ProgressError(ValueError):
+    """A file that should tell how far a study is and does not; the message names it and the remedy."""
+
+
 @dataclass(frozen=True)
 class Station:
     """How many of a station's files are there."""
@@ -140,7 +144,10 @@ def _ahead(results: Path, job: Job) -> Path:
 
 
 def _read_json(path: Path, otherwise: Any) -> Any:
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else otherwise
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else otherwise
+    except ValueError as error:
+        raise ProgressError(f"{path}: damaged ({error}); delete it, which costs time and no result") from error
 
 
 def lanes(queue: Queue, plan: Mapping[str, Any]) -> int:

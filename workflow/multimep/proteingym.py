@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep.dataset import numbers, read_table, write_whole
+from multimep.dataset import numbers, read_table
+from multimep.whole_files import write_whole
 
 SCHEMES = ("fold_random_5", "fold_modulo_5", "fold_contiguous_5")
 """The three ways of ProteinGym to make five folds."""

@@ -26,10 +26,11 @@ from multimep import (
     tables,
     usage_table,
 )
-from multimep.dataset import Record, write_whole
+from multimep.dataset import Record
 from multimep.drawing import colour, decimal, soft
 from multimep.findings import MAIN, Findings, Provenance, Verdict
 from multimep.leaks import Finding
+from multimep.whole_files import write_whole
 
 SECTIONS = {
     "verdicts": "Verdicts",

@@ -13,13 +13,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from multimep import chosen_model, interruption, is_refusal
-from multimep.dataset import write_whole
-from multimep.downloads import checksum
+from multimep import chosen_model, interruption, is_refusal, seals
 from multimep.layout import STAMP
 from multimep.planning import Plan, Unit
 from multimep.prediction_job import PredictionJob
+from multimep.seals import checksum
+from multimep.whole_files import write_whole
 
 
 class ShardError(ValueError):
@@ -54,9 +55,10 @@ class Workshop:
         return interruption.fingerprint(chosen_model.identity(self.plan.language_model), *decided, inputs)
 
     def is_finished(self, unit: Unit) -> bool:
-        """Whether a unit was made from the inputs as they are now."""
-        path = self.folder(unit) / STAMP
-        return path.exists() and json.loads(path.read_text(encoding="utf-8"))["sha256"] == self.stamp(unit)
+        """Whether a unit was made from the inputs as they are now, and its files wait or were put in place."""
+        stamp, folder = self.folder(unit) / STAMP, self.folder(unit)
+        made = all((folder / Path(path).name).exists() or Path(path).exists() for path in unit.outputs)
+        return made and stamp.exists() and read_stamp(stamp)["sha256"] == self.stamp(unit)
 
     def make(self, unit: Unit, loader: chosen_model.Loader) -> None:
         """Make one unit; its stamp is written last, so that a half is never taken for the whole."""
@@ -72,15 +74,17 @@ class Workshop:
             self.plan.language_model,
             self.plan.seed,
         )
-        (self.folder(unit) / STAMP).unlink(missing_ok=True)
+        _remove(self.folder(unit) / STAMP)
         job.run(self.mirror, self.cache, self.unfinished, loader)
         times = {"s": time.perf_counter() - begin, "cpu_time": time.process_time() - cpu}
         times["workers"] = self.plan.workers[unit.name]
-        write_whole(self.folder(unit) / STAMP, json.dumps({"sha256": stamp, **times}) + "\n")
+        seals.write(self.folder(unit) / STAMP, json.dumps({"sha256": stamp, **times}) + "\n")
 
     def attempt(self, unit: Unit, loader: chosen_model.Loader) -> list[str]:
-        """Make one unit; what is wrong with its input is returned in a line, for the others need not wait for it."""
+        """Make one unit that is not finished; what is wrong with it is returned in a line, for the others go on."""
         try:
+            if self.is_finished(unit):
+                return []
             self.make(unit, loader)
         except ValueError as error:
             if not is_refusal(error):
@@ -91,6 +95,23 @@ class Workshop:
         return []
 
 
+def read_stamp(path: Path) -> dict[str, Any]:
+    """The stamp of a finished unit; raises ShardError for a damaged one."""
+    seals.check(path, ShardError)
+    try:
+        stamp: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not {"sha256", "s", "cpu_time"} <= stamp.keys():
+            raise ShardError(f"{path}: no stamp of a finished unit; delete it, and the unit is made again")
+    except (UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
+        raise ShardError(f"{path}: no stamp of a finished unit ({error}); delete it, and it is made again") from error
+    return stamp
+
+
+def _remove(stamp: Path) -> None:
+    stamp.unlink(missing_ok=True)
+    seals.break_seal(stamp)
+
+
 def run_lane(workshop: Workshop, lane: Sequence[str]) -> None:
     """Make the units of one lane, one after the other; raises ShardError that names those that failed, at the end."""
     loader, failed = functools.cache(chosen_model.load), []
@@ -98,8 +119,7 @@ def run_lane(workshop: Workshop, lane: Sequence[str]) -> None:
         for name in lane:
             interruption.stop_if_requested()
             unit = workshop.plan.unit[name]
-            if not workshop.is_finished(unit):
-                failed += workshop.attempt(unit, loader)
+            failed += workshop.attempt(unit, loader)
     if failed:
         raise ShardError("; ".join(failed))
 
@@ -142,13 +162,14 @@ def collect(workshop: Workshop) -> Iterator[str]:
     """
     for unit in workshop.plan.units:
         if workshop.is_finished(unit):
-            stamp = json.loads((workshop.folder(unit) / STAMP).read_text(encoding="utf-8"))
+            stamp = read_stamp(workshop.folder(unit) / STAMP)
             write_whole(Path(unit.benchmark), _benchmark(stamp["s"], stamp["cpu_time"], stamp.get("workers", 1)))
             for path in map(Path, unit.outputs):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                (workshop.folder(unit) / path.name).replace(path)
+                made = workshop.folder(unit) / path.name
+                if made.exists():  # else a `collect` that was killed has put it in place
+                    seals.move(made, path)
                 yield str(path)
-            (workshop.folder(unit) / STAMP).unlink()
+            _remove(workshop.folder(unit) / STAMP)
 
 
 def _benchmark(seconds: float, cpu: float, workers: int) -> str:

@@ -16,12 +16,13 @@ import pydantic
 from multimep import addresses
 from multimep.dataset import Dataset, Record
 from multimep.documents import content
-from multimep.downloads import checksum, fetch
+from multimep.downloads import fetch
 from multimep.readers import lineage, table
 from multimep.readers.coordinates import read_structure
 from multimep.readers.faults import refusal
 from multimep.readers.measurements import Reading, crop, merge
 from multimep.readers.reader import Columns, Inputs, Text
+from multimep.seals import checksum
 from multimep.simulation import PROTEINS, Simulation, SimulationError, simulate
 
 SIMULATION = "simulation"

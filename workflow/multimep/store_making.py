@@ -4,9 +4,8 @@ While a store is made, every finished block stands as a file of its own in a fol
 resumes; a block is written while the next one is computed. The store itself appears in one rename.
 """
 
-import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,8 +16,22 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
+from multimep import checked_hdf5, seals
 from multimep.dataset import Variants
-from multimep.embeddings import FORMAT, MARGINALS, Maker, Store, StoreError, key, maker, maker_of, open_store, pool
+from multimep.embeddings import (
+    FORMAT,
+    MARGINALS,
+    Maker,
+    Store,
+    StoreError,
+    key,
+    maker,
+    maker_of,
+    open_store,
+    opened,
+    pool,
+)
+from multimep.whole_files import alone
 
 if TYPE_CHECKING:  # a command that finds nothing to compute needs no torch
     from multimep.language_model import BatchSize, LanguageModel
@@ -87,7 +100,14 @@ def embed(
     and the wild type get a row (with `rows` wild_type only that one); the wild type also gets its wild-type and masked
     marginals, shape (length, 20), and its attention, shape (length, length).
     """
-    plan = _plan(variants, language_model, path, residues, storage, rows, beside)
+    with alone(parts_of(path)):
+        plan = _plan(variants, language_model, path, residues, storage, rows, beside)
+        _make(plan, batch_size)
+        shutil.rmtree(plan.parts, ignore_errors=True)  # one that waits may just put its lock there
+    return sum(map(len, plan.blocks))
+
+
+def _make(plan: _Plan, batch_size: "BatchSize") -> None:
     # one block waits to be written while the next is computed: no more stand in memory
     with ThreadPoolExecutor(max_workers=1) as writer:
         writing = None
@@ -100,8 +120,6 @@ def embed(
         if writing is not None:
             writing.result()
     _assemble(plan)
-    shutil.rmtree(plan.parts)
-    return sum(map(len, plan.blocks))
 
 
 def _plan(
@@ -119,7 +137,6 @@ def _plan(
     old = _reusable(path, made, residues, storage)
     kept = tuple(text for text in sequences if old is not None and key(text) in old.row_of)
     new = [text for text in sequences if old is None or key(text) not in old.row_of]
-    parts_of(path).mkdir(parents=True, exist_ok=True)
     known: dict[str, np.ndarray] = {}
     taken = []
     for other in beside:
@@ -156,9 +173,8 @@ def _rows_beside(
             return
         row_of = {text.decode(): row for row, text in enumerate(file["keys"][:])}
         for block in _blocks([text for text in sequences if key(text) in row_of]):
-            rows = [row_of[key(text)] for text in block]
-            order, inverse = np.unique(rows, return_inverse=True)
-            yield block, np.asarray(file[name][order])[inverse].astype(storage)
+            rows = np.array([row_of[key(text)] for text in block], dtype=np.int64)
+            yield block, checked_hdf5.rows_of(file[name], rows).astype(storage)
 
 
 def _known_beside(path: Path, wanted: Maker, wild_type: str) -> dict[str, np.ndarray]:
@@ -175,11 +191,11 @@ def _names_of(wild_type: str) -> list[str]:
 def _opened(path: Path, wanted: Maker) -> Iterator[h5py.File | None]:
     """A whole store by the wanted maker; None for anything else, which is its own job's matter to report."""
     try:
-        file = h5py.File(path)
+        h5py.File(path).close()
     except OSError:
         yield None
         return
-    with file:
+    with opened(path) as file:
         yield file if dict(file.attrs).get("format") == FORMAT and maker_of(file, path) == wanted else None
 
 
@@ -196,28 +212,40 @@ def _computed(plan: _Plan, block: Block, batch_size: "BatchSize") -> Float[np.nd
 
 
 def _write_part(path: Path, rows: Float[np.ndarray, "n ..."]) -> None:
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        np.save(file, rows, allow_pickle=False)
-    partial.replace(path)
+    with seals.sealed(path) as partial, partial.open("wb") as file:
+        # by write, which tells a full disk: what np.save does with a file on disk does not
+        np.lib.format.write_array(_Bytes(file.write), rows, allow_pickle=False)
+
+
+@dataclass(frozen=True)
+class _Bytes:
+    """What numpy takes for a file that is not on disk."""
+
+    write: Callable[[bytes], int]
+
+
+def _read_part(path: Path) -> Float[np.ndarray, "n ..."]:
+    seals.check(path, StoreError)
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (EOFError, ValueError) as error:
+        raise StoreError(f"{path}: no block of a store ({error}); delete it and run `multimep embed` again") from error
 
 
 def _assemble(plan: _Plan) -> None:
     """Write the store from the older one's rows and the parts, then put it in place by one rename."""
-    partial = plan.path.with_name(f".{plan.path.name}.{os.getpid()}.partial")
     blocks = (*plan.taken, *plan.blocks)
     names = [key(text) for text in (*plan.kept, *(text for block in blocks for text in block))]
-    with h5py.File(partial, "w") as file:
-        file.attrs.update(asdict(maker(plan.language_model)))
-        file["keys"] = np.array(names, dtype="S64")
+    with checked_hdf5.made(plan.path) as file:
+        checked_hdf5.describe(file, asdict(maker(plan.language_model)))
+        checked_hdf5.put(file, "keys", np.array(names, dtype="S64"))
         width = plan.language_model.width
-        file.create_dataset("pooled", (len(names), width), plan.storage)
+        checked_hdf5.create(file, "pooled", (len(names), width), plan.storage)
         if plan.residues:
-            file.create_dataset("residues", (len(names), len(plan.wild_type), width), plan.storage)
+            checked_hdf5.create(file, "residues", (len(names), len(plan.wild_type), width), plan.storage)
         _copy_rows(plan, file)
         _add_parts(plan, blocks, file)
         _add_known(plan, file)
-    partial.replace(plan.path)
 
 
 def _copy_rows(plan: _Plan, file: h5py.File) -> None:
@@ -230,7 +258,7 @@ def _copy_rows(plan: _Plan, file: h5py.File) -> None:
 def _add_parts(plan: _Plan, blocks: Sequence[Block], file: h5py.File) -> None:
     row = len(plan.kept)
     for block in blocks:
-        rows = np.load(plan.part(block), allow_pickle=False)
+        rows = _read_part(plan.part(block))
         file["pooled"][row : row + len(block)] = pool(rows.astype(np.float32)) if plan.residues else rows
         if plan.residues:
             file["residues"][row : row + len(block)] = rows
@@ -243,7 +271,7 @@ def _add_known(plan: _Plan, file: h5py.File) -> None:
     for kind, compute in MARGINALS.items():
         name = f"marginals/{key(wild_type)}/{kind}"
         stored = plan.known.get(name) if plan.old is None else plan.old.marginals(wild_type, kind)
-        file[name] = compute(model, wild_type) if stored is None else stored
+        checked_hdf5.put(file, name, compute(model, wild_type) if stored is None else stored)
     name = f"attention/{key(wild_type)}"
     stored = plan.known.get(name) if plan.old is None else plan.old.attention(wild_type)
-    file[name] = model.attention(wild_type).cpu().numpy() if stored is None else stored
+    checked_hdf5.put(file, name, model.attention(wild_type).cpu().numpy() if stored is None else stored)

@@ -19,13 +19,13 @@ import safetensors
 import torch
 from torch import Tensor, nn
 
-from multimep import checkpoints, interruption
+from multimep import checkpoints, interruption, seals
 
 WORTH = 20  # a state that takes a second to write is written every 20 s at most: keeping costs 5 % of the time or less
 
 
 class TrainingRunError(ValueError):
-    """A training checkpoint that cannot be read or written; the message names the file and the remedy."""
+    """A training checkpoint that cannot be read; the message names the file and the remedy."""
 
 
 def rate(warm_up: float, step: int, steps: int) -> float:
@@ -158,16 +158,14 @@ class Checkpointing:
 
 
 def write(run: TrainingRun, path: Path) -> None:
-    """Write the state of the run, whole or not at all; raises TrainingRunError where there is no room for it."""
+    """Write the state of the run and its seal, whole or not at all; raises WritingError where there is no room."""
     state = {key: value.detach().cpu().contiguous() for key, value in run.tensors().items()}
-    try:
-        checkpoints.write_tensors(path, state, {"run": json.dumps(run.facts())})
-    except safetensors.SafetensorError as error:
-        raise TrainingRunError(f"{path}: cannot be written ({error}); make room there and run it again") from error
+    checkpoints.write_tensors(path, state, {"run": json.dumps(run.facts())}, seals.sealed)
 
 
 def read(run: TrainingRun, path: Path) -> None:
     """Put the run into the state that `write` wrote; raises TrainingRunError for a damaged file."""
+    seals.check(path, TrainingRunError)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             run.take({key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["run"]))  # noqa: SIM118

@@ -13,11 +13,12 @@ import pydantic
 
 from multimep import campaign, portraits, tables
 from multimep.accounting import Account
-from multimep.dataset import Record, write_whole
+from multimep.dataset import Record
 from multimep.drawing import Interval
 from multimep.findings import Findings, Provenance, Verdict
 from multimep.leaks import Finding
 from multimep.portraits import Portrait
+from multimep.whole_files import write_whole
 
 FORMAT = 1
 """Raised when a name changes its meaning or goes; new names do not raise it."""

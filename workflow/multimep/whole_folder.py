@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from multimep.whole_files import refused
+
 
 class FolderError(ValueError):
     """A folder that cannot be made; the message names it and the remedy."""
@@ -20,7 +22,7 @@ def check_new(folder: Path) -> None:
 
 
 def write(files: Mapping[str, str], folder: Path) -> None:
-    """Write all files into a new folder, or none; raises FolderError as `check_new`."""
+    """Write all files into a new folder, or none; raises FolderError as `check_new`, WritingError without room."""
     check_new(folder)
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True)
@@ -28,5 +30,7 @@ def write(files: Mapping[str, str], folder: Path) -> None:
         for name, text in files.items():
             (partial / name).write_text(text, encoding="utf-8", newline="\n")
         partial.rename(folder)
+    except OSError as error:
+        raise refused(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,5 @@
 # What the study wants, by name. Nothing here imports torch or numpy: this file is read again in every job.
+import hashlib
 import json
 import os
 import re
@@ -120,6 +121,15 @@ def local_files(name):
     return [str(Path(ROOT) / entry["path"]) for entry in entries if "path" in entry]
 
 
+def content(paths):
+    """The sha256 of local files: a file that is put in the place of a newer one has changed, whatever its time says."""
+    return [
+        hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        for path in paths
+        if Path(path).is_file()
+    ]
+
+
 def wild_type_files(name):
     """The files on this machine that say a dataset's wild type: one of its own, or the table where none is stated."""
     source = config["datasets"][name]["source"]
@@ -139,3 +149,9 @@ def checkpoint_files():
     """The checkpoint, where the study names one by its path."""
     name = config.get("language_model", {}).get("name", "mini")
     return [name] if name.endswith((".pt", ".safetensors")) else []
+
+
+def states(paths):
+    """Size and time of change: files of gigabytes are not read whole to see whether they have changed."""
+    found = [Path(path).stat() for path in paths if Path(path).is_file()]
+    return [[one.st_size, one.st_mtime_ns] for one in found]

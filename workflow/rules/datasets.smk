@@ -20,6 +20,7 @@ rule dataset:
         "../../envs/environment.yaml"
     params:
         spec=lambda wildcards: dataset_settings(wildcards.dataset),
+        content=lambda wildcards: content(local_files(wildcards.dataset)),
         version=VERSION,
     shell:
         "multimep dataset {wildcards.dataset:q} --spec {params.spec:q} --output {output.table:q} > {log:q} 2>&1"
@@ -41,6 +42,7 @@ rule wild_type:
         spec=lambda wildcards: json.dumps(
             {"source": config["datasets"][wildcards.dataset]["source"]}, sort_keys=True
         ),
+        content=lambda wildcards: content(wild_type_files(wildcards.dataset)),
         version=VERSION,
     shell:
         "multimep wild-type {wildcards.dataset:q} --spec {params.spec:q} --output {output:q} > {log:q} 2>&1"
@@ -60,6 +62,7 @@ rule checkpoint:
         "../../envs/environment.yaml"
     params:
         language_model=LANGUAGE_MODEL,
+        file=states(checkpoint_files()),
         version=VERSION,
     shell:
         "multimep checkpoint --language-model {params.language_model:q} --output {output:q} > {log:q} 2>&1"

@@ -3,22 +3,25 @@ import re
 import sys
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+
 from multimep import costs, forecast, layout, prices
 
 CLUSTER = config.get("cluster", {})
-# What SLURM is asked for: the cost that `costs` predicts, more at every retry. The form of a GPU request is the site's.
-CALIBRATION = RESULTS / "calibration.json"
 
 
-def read_json(path, otherwise):
-    """What working ahead left, or `otherwise`."""
+def kept(path, otherwise):
+    """What a file of working ahead tells; without it costs are guessed and nothing is packed."""
     try:
         return documents.from_json(documents.text(path)) if path.exists() else otherwise
     except documents.DocumentError as error:
-        raise WorkflowError(f"{path}: {error}; delete it, it costs no result")
+        raise WorkflowError(
+            f"{path}: damaged ({error}); delete it, which costs time and no result"
+        )
 
 
-FACTORS = read_json(CALIBRATION, {})
+# What SLURM is asked for: the cost that `costs` predicts, more at every retry. The form of a GPU request is the site's.
+FACTORS = kept(RESULTS / "calibration.json", {})
 
 # On this machine no more memory is promised at once than it has; --resources mem_mb=... says otherwise. A job that is
 # predicted to need more than all of it runs alone. On a cluster each job has an allocation of its own.
@@ -100,7 +103,7 @@ def fit_cost(label, input):
 
 
 PLAN_FILE = RESULTS / "plan.json"
-PLAN = read_json(PLAN_FILE, {"shards": []})
+PLAN = kept(PLAN_FILE, {"shards": []})
 
 
 def shard_asks():

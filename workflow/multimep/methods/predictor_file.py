@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from multimep.embedder import Embedder
 from multimep.methods.method import Method, Predictor, State
 from multimep.mutations import MutationError, check_residues
 from multimep.typed_values import SettingsError, build
+from multimep.whole_files import whole
 
 FORMAT = 1
 REMEDY = "fit it again with `multimep fit`"
@@ -68,13 +68,8 @@ def save(predictor: Predictor, header: Header, path: Path) -> None:
         "facts": json.dumps(dict(state.facts)),
     }
     metadata["sha256"] = digest(arrays, metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole(path, SafetensorError) as partial:
         save_file(arrays, partial, metadata)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:

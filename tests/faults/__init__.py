@@ -1,0 +1,1 @@
+"""Faults done to a tiny study on purpose, and whether it survives them (`make faults`, docs/reliability.md)."""
