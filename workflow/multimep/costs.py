@@ -25,8 +25,8 @@ GPU = 1.2e14
 scale; an assumption until run times of the machine at hand calibrate it."""
 START = 2.0
 """Seconds before the first operation: the interpreter and its imports (1 s without torch, 3 s with it)."""
-INTERPRETER = 550.0
-"""MiB: the interpreter with its imports (110 to 200 measured) and Snakemake's own two processes in a job (130 each)."""
+SNAKEMAKE = 260.0
+"""MiB: Snakemake's own two processes in a job on a cluster (130 each); the command itself is in its price."""
 
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says, in bytes, what a container may use of its machine's memory: cgroups of version 2 and 1."""
@@ -49,7 +49,7 @@ def predict(work: Work, *, gpus: bool = False, factors: Mapping[str, float] | No
     price = PRICES[work.method]
     on_gpu = gpus and uses_gpu(work.method, work.settings)
     seconds = price.operations(work) / (GPU if on_gpu else CORE)
-    return Cost(START + (factors or {}).get(work.method, 1.0) * seconds, INTERPRETER + price.memory(work), on_gpu)
+    return Cost(START + (factors or {}).get(work.method, 1.0) * seconds, SNAKEMAKE + price.memory(work), on_gpu)
 
 
 def calibrated(past: Sequence[tuple[Work, float]], *, gpus: bool = False) -> dict[str, float]:

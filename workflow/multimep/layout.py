@@ -33,6 +33,10 @@ EMBEDDING = {
 model about the wild type alone, if at all. A test holds it against the methods."""
 
 
+UNAIDED = ("additive", "one_hot_ridge", "site_gp", "epistasis_gp", "combination_gp")
+"""Methods of one protein that ask the language model nothing at all; a test holds it against the methods."""
+
+
 AMONG_OTHERS = ("family_out",)
 """Schemes that must know the wild types of a study's other datasets; a test holds it against the classes."""
 
@@ -99,14 +103,22 @@ def sized_by(config: Config, name: str) -> dict[str, Any]:
     return {"tables": tables, **config.get("evaluation", {})}
 
 
-def embedded(config: Config) -> Literal["all", "wild_type"]:
-    """Which sequences of a dataset some method asks rows of: all of them, or at most the wild type."""
-    asked = (
-        embeds_mutants(method_of(config, label), settings_of(config, label))
+def embedded(config: Config) -> Literal["all", "wild_type", "none"]:
+    """Of which sequences of a dataset some method asks the language model: all, at most the wild type, none."""
+    asked = [
+        (method_of(config, label), settings_of(config, label))
         for label in config["methods"]
         if not is_joint(config, label)  # these read no store
-    )
-    return "all" if any(asked) else "wild_type"
+    ]
+    if any(embeds_mutants(*one) for one in asked):
+        return "all"
+    return "none" if all(is_unaided(*one) for one in asked) else "wild_type"
+
+
+def is_unaided(method: str, settings: Config) -> bool:
+    """Whether a method, and each inside it, asks the language model nothing: it serves proteins of any length."""
+    inner = [(name, values) for _, name, values in nesting.inside(settings)]
+    return all(is_unaided(*one) for one in inner) if inner else method in UNAIDED
 
 
 def embeds_mutants(method: str, settings: Config) -> bool:

@@ -27,8 +27,11 @@ class Price:
 
 
 def _embedding(work: Work) -> float:
-    # every sequence once, or the wild type alone, and the wild type masked at each position
-    return ((1 if work.settings.get("rows") == "wild_type" else work.asked) + work.length) * forward(work)
+    # every sequence once, or the wild type alone, and the wild type masked at each position; or nothing at all
+    rows = work.settings.get("rows")
+    if rows == "none":
+        return 0.0
+    return ((1 if rows == "wild_type" else work.asked) + work.length) * forward(work)
 
 
 def _embedding_memory(work: Work) -> float:
