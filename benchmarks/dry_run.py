@@ -2,9 +2,9 @@
 
     python benchmarks/dry_run.py FOLDER
 
-The sizes are drawn so that they are spread and add up as those of ProteinGym's substitution assays do; tables are empty,
-for a dry run opens none, records and splits are whole, for the forecast reads all of them. This process imports no
-numpy, see `peak`.
+The sizes are drawn so that they are spread and add up as those of ProteinGym's substitution assays do; tables are
+empty, for a dry run opens none, records and splits are whole, for the forecast reads all of them. This process imports
+no numpy, see `peak`.
 """
 
 import json

@@ -61,8 +61,10 @@ class Files:
 
 def stations(files: Files, variants: int) -> Iterator[tuple[str, list[str]]]:
     """Name and command of each station, in the order in which they need one another."""
-    table, split, store = files.of("d.csv"), files.of("s/random/d.csv"), files.of("d.h5")
-    simulated = {"reader": "simulation", "options": {"protein": "gb1", "variants": variants, "multi_fraction": 0.9}}
+    table, split = files.of("datasets/d.csv"), files.of("splits/random/d.csv")
+    store = files.of("embeddings/d.h5")
+    options = {"protein": "gb1", "variants": variants, "multi_fraction": 0.9}
+    simulated = {"reader": "simulation", "options": options}
     yield "dataset", ["dataset", "d", "--spec", json.dumps({"source": simulated}), "--output", table]
     yield "checkpoint", ["checkpoint", "--output", files.of("checkpoint.json")]
     yield "split", ["split", table, "--settings", "{scheme: random, folds: 2}", "--output", split]
@@ -71,19 +73,31 @@ def stations(files: Files, variants: int) -> Iterator[tuple[str, list[str]]]:
         if variants == SIZES[0] or name not in SLOW:
             stores = ["--store", store] if name not in JOINT else []
             asked = ["--settings", json.dumps(settings), "--dataset", table, "--split", split, *stores]
-            yield name, ["cross-predict", name, *asked, "--output", files.of(f"p/random/{name}/d.csv")]
-    made = [files.of(f"p/random/{name}/d.csv") for name in METHODS if variants == SIZES[0] or name not in SLOW]
+            yield name, ["cross-predict", name, *asked, "--output", files.of(f"predictions/random/{name}/d.csv")]
+    made = [
+        files.of(f"predictions/random/{name}/d.csv") for name in METHODS if variants == SIZES[0] or name not in SLOW
+    ]
     yield "evaluate", ["evaluate", table, *made, "--split", split, "--settings", "{bootstrap: 100}",
-                       "--output", files.of("m/d.csv")]  # fmt: skip
+                       "--output", files.of("metrics/d.csv")]  # fmt: skip
+    config = {
+        "study": "memory",
+        "datasets": {"d": {"source": simulated}},
+        "splits": {"random": {"scheme": "random", "folds": 2}},
+        "methods": {name: values for name, values in METHODS.items() if variants == SIZES[0] or name not in SLOW},
+        "evaluation": {"bootstrap": 100},
+    }
+    study = ["--config", json.dumps(config), "--results", str(files.folder)]
+    yield "leaks", ["leaks", *study, "--output", files.of("leaks.json")]
+    yield "report", ["report", *study, "--output", files.of("report.html")]
 
 
 def predicted(files: Files, station: str) -> float:
     """MiB of the command that the price list says."""
-    record, model = files.of("d.json"), files.of("checkpoint.json")
+    record, model = files.of("datasets/d.json"), files.of("checkpoint.json")
     if station in METHODS:
-        work = forecast.read_work(station, METHODS[station], [record], [files.of("s/random/d.csv")], model)
+        work = forecast.read_work(station, METHODS[station], [record], [files.of("splits/random/d.csv")], model)
     else:
-        tables = len(list(files.folder.glob("p/random/*/d.csv")))
+        tables = len(list(files.folder.glob("predictions/random/*/d.csv")))
         settings = {"tables": tables, "bootstrap": 100, "rows": "all"}
         work = forecast.read_work(station, settings, [record], model=model)
     return costs.predict(work).memory - costs.SNAKEMAKE

@@ -119,6 +119,35 @@ def test_fine_tuning_650_million_parameters_needs_more_memory_than_their_weights
     assert costs.predict(work("fine_tune", model=LARGE)).memory > 24 * LARGE.parameters / 2**20 > 10_000
 
 
+MEASURED = {
+    "embed": (367, 365, 365),
+    "additive": (129, 161, 210),
+    "one_hot_ridge": (134, 165, 188),
+    "augmented_ridge": (136, 181, 236),
+    "site_gp": (185, 263, 291),
+    "combination_gp": (174, 214, 286),
+    "plm_gp": (188, 289, 426),
+    "likelihood_tune": (459, 461, None),
+    "fine_tune": (439, None, None),
+}
+"""MiB of the commands of benchmarks/memory.py with 400, 1,600 and 3,200 variants of 54 residues in two folds, 2026-11-27."""
+
+
+@pytest.mark.parametrize("method", MEASURED)
+def test_predicted_memory_is_within_a_factor_of_one_and_a_half_of_what_was_measured(method: str) -> None:
+    for variants, measured in zip((400, 1600, 3200), MEASURED[method], strict=True):
+        folds = ((0, variants),) if method == "embed" else ((variants // 2, variants // 2),) * 2
+        settings = {"selection_rows": 100} if method.endswith("_gp") else {}
+        found = costs.predict(Work(method, folds, 54, MINI, settings)).memory - costs.SNAKEMAKE
+        assert measured is None or 1 / 1.5 < found / measured < 1.5, variants
+
+
+def test_a_method_that_nests_others_has_the_imports_of_one_command_and_the_data_of_all() -> None:
+    alone = {name: costs.predict(work(name, taught=1000)).memory for name in ("one_hot_ridge", "site_gp")}
+    both = costs.predict(work("stack", taught=1000)).memory
+    assert max(alone.values()) < both < sum(alone.values())
+
+
 def test_a_batch_of_twice_the_size_needs_more_memory() -> None:
     small, large = (costs.predict(work("fine_tune", batch_size=size)).memory for size in (8, 16))
     assert small < large
