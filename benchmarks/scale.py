@@ -62,7 +62,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
         found[name] = ["cross-predict", name, "--settings", settings, "--dataset", str(table), "--split", str(split),
                        *stores, "--output", str(outputs[name])]  # fmt: skip
     found["evaluate"] = ["evaluate", str(table), *map(str, outputs.values()), "--split", str(split),
-                         "--settings", "{bootstrap: 10}", "--output", str(folder / "metrics.csv")]  # fmt: skip
+                         "--settings", "{bootstrap: 2}", "--output", str(folder / "metrics.csv")]  # fmt: skip
     return found
 
 

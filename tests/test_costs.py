@@ -130,7 +130,7 @@ MEASURED = {
     "likelihood_tune": (459, 461, None),
     "fine_tune": (439, None, None),
 }
-"""MiB of the commands of benchmarks/memory.py with 400, 1,600 and 3,200 variants of 54 residues in two folds, 2026-11-27."""
+"""MiB of the commands of benchmarks/memory.py with 400, 1,600 and 3,200 variants in two folds, 2026-11-27."""
 
 
 @pytest.mark.parametrize("method", MEASURED)
@@ -188,6 +188,15 @@ def test_sizes_are_read_from_the_files_of_the_stations(tmp_path: Path) -> None:
     Path(split).write_text("mutant,fold0\nA1C,train\n")
     assert costs.read_size(record) == (77, 5)  # a file that has changed is read again
     assert costs.read_folds(split) == {"fold0": (1, 0)}
+
+
+def test_a_split_is_counted_in_runs_of_rows_as_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = tmp_path / "s.csv"
+    split.write_text("mutant,a,b\n" + "".join(f"M{row}A,{'train,test' if row % 3 else 'test,'}\n" for row in range(11)))
+    whole = costs.read_folds(str(split))
+    monkeypatch.setattr(costs, "RUN", 4)
+    costs._folds.cache_clear()
+    assert costs.read_folds(str(split)) == whole == {"a": (7, 4), "b": (0, 7)}
 
 
 def test_who_only_teaches_counts_in_every_fit_that_it_teaches_and_in_no_other() -> None:

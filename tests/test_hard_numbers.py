@@ -175,7 +175,7 @@ def test_the_fewest_rows_are_learnt_or_refused_by_number(name, rows, lesson):
         assert_usable(lesson.fit(name, few))
 
 
-@cheap
+@pytest.mark.parametrize("name", ["additive", "site_gp", "embedding_gp", "augmented_ridge", "stack"])
 def test_unknown_standard_deviations_of_measurements_change_nothing(name, lesson):
     known = dataclasses.replace(lesson.train, std=np.full(len(lesson.train), 0.1))
     for column in ("mean", "std", "noisy_std"):

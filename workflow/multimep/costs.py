@@ -5,6 +5,7 @@ for the Snakefile imports it. The rates are first guesses; `calibrated` corrects
 """
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -28,6 +29,8 @@ START = 2.0
 SNAKEMAKE = 260.0
 """MiB: Snakemake's own two processes in a job on a cluster (130 each); the command itself is in its price."""
 
+RUN = 10_000
+"""Rows of a split that are read at once."""
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says, in bytes, what a container may use of its machine's memory: cgroups of version 2 and 1."""
 
@@ -127,9 +130,16 @@ def read_folds(path: str) -> dict[str, tuple[int, int]]:
 
 @cache
 def _folds(path: str, _: object) -> dict[str, tuple[int, int]]:
+    # in runs of rows: a split of half a million variants as lists of its cells is half a gigabyte
     with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
-        columns = list(zip(*csv.reader(file), strict=True))[1:]
-    return {name: (column.count("train"), column.count("test")) for name, *column in columns}
+        rows = csv.reader(file)
+        names = next(rows)[1:]
+        counts = [(0, 0)] * len(names)
+        while run := list(itertools.islice(rows, RUN)):
+            columns = list(zip(*run, strict=True))[1:]
+            found = [(column.count("train"), column.count("test")) for column in columns]
+            counts = [(a + c, b + d) for (a, b), (c, d) in zip(counts, found, strict=True)]
+    return dict(zip(names, counts, strict=True))
 
 
 def read_run(path: str) -> tuple[float, int]:
