@@ -15,6 +15,8 @@ from pathlib import Path
 
 from peak import peak
 
+from multimep import layout
+
 ASSAYS, VARIANTS, LENGTH = 217, 2_500_000, 300
 SPLITS = ("random", "modulo", "contiguous")
 METHODS = ("additive", "site_gp", "augmented_ridge", "embedding_gp", "plm_gp", "sparse_gp")
@@ -72,6 +74,10 @@ def main(folder: Path) -> None:
     study = write_study(folder)
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder),
                "--configfile", str(study), "--cores", "2", "--dry-run", "--quiet", "rules"]  # fmt: skip
+    config = json.loads(study.read_text(encoding="utf-8"))
+    predictions = len(list(layout.jobs(config)))
+    others = sum(len(files) for name, files in layout.expected(config).items() if not name.startswith("predict"))
+    print(f"{predictions:,} cross-predictions and {others:,} other jobs")
     print("| dry run | seconds | of a core | peak, GiB |\n| --- | ---: | ---: | ---: |")
     for state in ("nothing is there yet", "after `make fetch`"):
         if state != "nothing is there yet":

@@ -142,6 +142,12 @@ def test_predicted_memory_is_within_a_factor_of_one_and_a_half_of_what_was_measu
         assert measured is None or 1 / 1.5 < found / measured < 1.5, variants
 
 
+def test_an_evaluation_takes_about_as_long_as_it_did() -> None:
+    # benchmarks/memory.py: 26 s of a core for fifteen tables of 3,200 variants and 100 resamples, 3 of them the start
+    found = costs.predict(Work("evaluate", ((0, 3200),), 54, NONE, {"tables": 15, "bootstrap": 100}))
+    assert 26 / 1.5 < found.seconds < 26 * 1.5
+
+
 def test_a_method_that_nests_others_has_the_imports_of_one_command_and_the_data_of_all() -> None:
     alone = {name: costs.predict(work(name, taught=1000)).memory for name in ("one_hot_ridge", "site_gp")}
     both = costs.predict(work("stack", taught=1000)).memory
