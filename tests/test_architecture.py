@@ -25,6 +25,7 @@ ORDER = (
     "policies",
     "cluster",
     "layout",
+    "contradictions",
     "forecast",
     "accounting",
     "charges",

@@ -119,6 +119,41 @@ def test_fine_tuning_650_million_parameters_needs_more_memory_than_their_weights
     assert costs.predict(work("fine_tune", model=LARGE)).memory > 24 * LARGE.parameters / 2**20 > 10_000
 
 
+MEASURED = {
+    "embed": (367, 365, 365),
+    "additive": (129, 161, 210),
+    "one_hot_ridge": (134, 165, 188),
+    "augmented_ridge": (136, 181, 236),
+    "site_gp": (185, 263, 291),
+    "combination_gp": (174, 214, 286),
+    "plm_gp": (188, 289, 426),
+    "likelihood_tune": (459, 461, None),
+    "fine_tune": (439, None, None),
+}
+"""MiB of the commands of benchmarks/memory.py with 400, 1,600 and 3,200 variants in two folds, 2026-11-27."""
+
+
+@pytest.mark.parametrize("method", MEASURED)
+def test_predicted_memory_is_within_a_factor_of_one_and_a_half_of_what_was_measured(method: str) -> None:
+    for variants, measured in zip((400, 1600, 3200), MEASURED[method], strict=True):
+        folds = ((0, variants),) if method == "embed" else ((variants // 2, variants // 2),) * 2
+        settings = {"selection_rows": 100} if method.endswith("_gp") else {}
+        found = costs.predict(Work(method, folds, 54, MINI, settings)).memory - costs.SNAKEMAKE
+        assert measured is None or 1 / 1.5 < found / measured < 1.5, variants
+
+
+def test_an_evaluation_takes_about_as_long_as_it_did() -> None:
+    # benchmarks/memory.py: 26 s of a core for fifteen tables of 3,200 variants and 100 resamples, 3 of them the start
+    found = costs.predict(Work("evaluate", ((0, 3200),), 54, NONE, {"tables": 15, "bootstrap": 100}))
+    assert 26 / 1.5 < found.seconds < 26 * 1.5
+
+
+def test_a_method_that_nests_others_has_the_imports_of_one_command_and_the_data_of_all() -> None:
+    alone = {name: costs.predict(work(name, taught=1000)).memory for name in ("one_hot_ridge", "site_gp")}
+    both = costs.predict(work("stack", taught=1000)).memory
+    assert max(alone.values()) < both < sum(alone.values())
+
+
 def test_a_batch_of_twice_the_size_needs_more_memory() -> None:
     small, large = (costs.predict(work("fine_tune", batch_size=size)).memory for size in (8, 16))
     assert small < large
@@ -167,6 +202,15 @@ def test_a_fit_on_all_variants_teaches_all_and_asks_none(tmp_path: Path) -> None
     Path(model).write_text('{"parameters": 9, "layers": 2, "width": 3}')
     found = forecast.whole_fit("site_gp", {"prior": "tuned"}, record, model)
     assert found == Work("site_gp", ((7, 0),), 5, Model(9, 2, 3), {"prior": "tuned"})
+
+
+def test_a_split_is_counted_in_runs_of_rows_as_in_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = tmp_path / "s.csv"
+    split.write_text("mutant,a,b\n" + "".join(f"M{row}A,{'train,test' if row % 3 else 'test,'}\n" for row in range(11)))
+    whole = costs.read_folds(str(split))
+    monkeypatch.setattr(costs, "RUN", 4)
+    costs._folds.cache_clear()
+    assert costs.read_folds(str(split)) == whole == {"a": (7, 4), "b": (0, 7)}
 
 
 def test_who_only_teaches_counts_in_every_fit_that_it_teaches_and_in_no_other() -> None:

@@ -11,7 +11,7 @@ from multimep import store_making
 from multimep.dataset import Variants
 from multimep.embedder import Embedder, EmbedderError
 from multimep.embeddings import Store, StoreError, key, maker, open_store
-from multimep.language_model import LanguageModel
+from multimep.language_model import LanguageModel, LanguageModelError
 from multimep.store_making import embed
 
 WILD_TYPE = "MKTAYIAKQRQISFVKSH"
@@ -366,3 +366,22 @@ def test_the_wild_type_alone_needs_no_mutant(tiny, path):
     model.asked.clear()
     assert embed(VARIANTS, model, path, rows="all") == len(SINGLES)  # a method that asks rows came to the study
     assert sorted(model.asked) == sorted(set(VARIANTS.sequences) - {WILD_TYPE})
+
+
+def test_a_store_of_nothing_asks_the_model_nothing_and_is_completed_when_a_method_asks(tiny, path):
+    model = counted(tiny)
+    assert embed(VARIANTS, model, path, rows="none") == 0
+    assert model.asked == []
+    assert open_store(path).marginals(WILD_TYPE, "masked") is None
+    assert embed(FEW, model, path, rows="all") == len(set(FEW.sequences) | {WILD_TYPE})
+    np.testing.assert_array_equal(
+        Embedder(never, (path,)).marginals(WILD_TYPE, "masked"), tiny.masked_marginals(WILD_TYPE).numpy()
+    )
+
+
+def test_a_protein_longer_than_the_model_takes_has_a_store_where_no_method_asks_and_else_a_refusal(tiny, path):
+    long = Variants("titin", "MKTAYIAKQR" * 210, ("M1A",))
+    assert embed(long, tiny, path, rows="none") == 0
+    with pytest.raises(LanguageModelError, match=r"2100 residues exceeds the 1022 .* none is cut: .*region"):
+        embed(long, tiny, path)
+    assert len(open_store(path).row_of) == 0  # what stood there stands

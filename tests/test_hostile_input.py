@@ -18,7 +18,7 @@ import torch
 
 from fuzz.artefacts import PLAN
 from fuzz.tables import SHEET, STRINGS, workbook
-from multimep import checkpoints, cli, documents, layout, planning, settings
+from multimep import checkpoints, cli, contradictions, documents, planning, settings
 from multimep.addresses import AddressError, check, public
 from multimep.corpus import CorpusError, read_corpus
 from multimep.documents import DocumentError
@@ -78,7 +78,7 @@ def test_a_name_that_could_leave_its_folder_is_refused_in_the_configuration(
     config = study(tmp_path)
     first = next(iter(config[kind]))
     config[kind] = {name: {"method": first} if kind == "methods" else config[kind][first]}
-    assert any(f"config.{kind}: name" in fault for fault in layout.strangers(config))
+    assert any(f"config.{kind}: name" in fault for fault in contradictions.strangers(config))
     with pytest.raises(SettingsError, match="name"):
         settings.study(config)
 
@@ -268,7 +268,7 @@ def test_an_address_with_a_secret_is_refused_everywhere_and_the_secret_is_not_re
     source = {"reader": "multimep", "wild_type": "MKT", "files": {"variants": {"url": url, "sha256": DIGEST}}}
     config = study(tmp_path)
     config["datasets"]["alpha"] = {"source": source}
-    for faults in (layout.strangers(config), layout.strangers(study(tmp_path) | {"mirror": url})):
+    for faults in (contradictions.strangers(config), contradictions.strangers(study(tmp_path) | {"mirror": url})):
         assert [("pa55" in fault, "password" in fault) for fault in faults] == [(False, True)]
     plain = {"url": "https://example.org/one.csv", "sha256": DIGEST}
     good = {**source, "files": {"variants": plain}}

@@ -18,6 +18,7 @@ SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "likelihood_tune": [{"steps": 2}],
     "stack": [
         {},
+        {"of": {"site_gp": None, "additive": {}}},
         {"of": {"site_gp": None, "plm": {"method": "plm_gp", "embedding": False}}},
         {"of": {"site_gp": None, "inner": {"method": "recalibrated", "of": {"embedding_gp": None}}}},
     ],
@@ -39,6 +40,8 @@ def test_the_layout_knows_which_methods_ask_rows_of_mutants(name, settings, land
     fitted = nested.named(name, settings, name).fit([whole.select(whole.variants.mutants[:24])], embedder, 0)
     fitted.predict(whole.variants.select(whole.variants.mutants[24:]))
     assert layout.embeds_mutants(name, settings) == ("asked" in embedder.__dict__)
+    if layout.is_unaided(name, settings):
+        assert "language_model" not in embedder.__dict__
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,9 @@ def test_the_layout_knows_which_methods_ask_rows_of_mutants(name, settings, land
         ({"zero_shot": {}, "embedding_gp": None}, "all"),
         ({"mix": {"method": "stack", "of": {"a": {"method": "plm_gp"}}}}, "all"),
         ({"fine_tune_together": {}, "likelihood_tune": {}}, "wild_type"),
+        ({"additive": {}, "mix": {"method": "stack", "of": {"site_gp": None, "epistasis_gp": {}}}}, "none"),
+        ({"additive": {}, "mix": {"method": "stack", "of": {"site_gp": None, "zero_shot": {}}}}, "wild_type"),
+        ({"shared_prior_gp": {}}, "none"),
     ],
 )
 def test_a_study_embeds_mutants_where_one_of_its_methods_asks(methods, expected):

@@ -59,7 +59,7 @@ def test_without_uncertainty_every_standard_deviation_is_nan():
         ({"mutants": ("WT", "A2V", "A2V")}, "distinct: 2"),
         ({"mean": (1, np.nan, 2)}, "the mean of A2V is not finite"),
         ({"mean": (1, 2, np.inf)}, "the mean of C3D:E4F is not finite"),
-        ({"std": (1, 0, 1)}, "^std must be positive for every variant or NaN for all"),
+        ({"std": (1, 0, 1)}, "^std must be positive and finite for every variant or NaN for all"),
         ({"std": (1, np.nan, 1)}, "^std must be positive"),
         ({"noisy_std": (1, -1, 1)}, "^noisy_std must be positive"),
         ({"noisy_std": (1, np.nan, 1)}, "^noisy_std must be positive"),

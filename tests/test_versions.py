@@ -15,10 +15,10 @@ from safetensors.numpy import load_file, save_file
 
 from multimep import (
     chosen_model,
+    contradictions,
     costs,
     dataset,
     embeddings,
-    layout,
     leaks,
     metrics,
     planning,
@@ -180,7 +180,7 @@ def test_a_table_of_a_later_version_is_refused_by_its_words(tmp_path: Path) -> N
 @pytest.mark.parametrize("stated", [2, 0, -1, "1", None, 1.5])
 def test_a_configuration_of_another_format_is_refused_before_its_unknown_keys(stated: object) -> None:
     values = yaml.safe_load((VERSIONS[-1] / "config.yaml").read_text())
-    assert settings.study(values | {"format": layout.FORMAT}).format == 1
+    assert settings.study(values | {"format": contradictions.FORMAT}).format == 1
     with pytest.raises(SettingsError, match=r"^config\.format: .*this version reads \(1 to 1\): update multimep"):
         settings.study(values | {"format": stated, "of_a_later_version": {}})
-    assert layout.newer(values) == ""
+    assert contradictions.newer(values) == ""

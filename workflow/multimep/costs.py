@@ -5,6 +5,7 @@ for the Snakefile imports it. The rates are first guesses; `calibrated` corrects
 """
 
 import csv
+import itertools
 import json
 import math
 import os
@@ -31,9 +32,11 @@ GPU = 1.2e14
 scale; an assumption until run times of the machine at hand calibrate it."""
 START = 2.0
 """Seconds before the first operation: the interpreter and its imports (1 s without torch, 3 s with it)."""
-INTERPRETER = 550.0
-"""MiB: the interpreter with its imports (110 to 200 measured) and Snakemake's own two processes in a job (130 each)."""
+SNAKEMAKE = 260.0
+"""MiB: Snakemake's own two processes in a job on a cluster (130 each); the command itself is in its price."""
 
+RUN = 10_000
+"""Rows of a split that are read at once."""
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says, in bytes, what a container may use of its machine's memory: cgroups of version 2 and 1."""
 
@@ -55,7 +58,7 @@ def predict(work: Work, *, gpus: bool = False, factors: Mapping[str, float] | No
     price = PRICES[work.method]
     on_gpu = gpus and uses_gpu(work.method, work.settings)
     seconds = price.operations(work) / (GPU if on_gpu else CORE)
-    return Cost(START + (factors or {}).get(work.method, 1.0) * seconds, INTERPRETER + price.memory(work), on_gpu)
+    return Cost(START + (factors or {}).get(work.method, 1.0) * seconds, SNAKEMAKE + price.memory(work), on_gpu)
 
 
 def calibrated(past: Sequence[tuple[Work, float]], *, gpus: bool = False) -> dict[str, float]:
@@ -143,9 +146,16 @@ def read_folds(path: str) -> dict[str, tuple[int, int]]:
 
 @cache
 def _folds(path: str, _: object) -> dict[str, tuple[int, int]]:
+    # in runs of rows: a split of half a million variants as lists of its cells is half a gigabyte
     with _reading(path), open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
-        columns = list(zip(*csv.reader(file), strict=True))[1:]
-        return {name: (column.count("train"), column.count("test")) for name, *column in columns}
+        rows = csv.reader(file)
+        names = next(rows, [])[1:]
+        counts = [(0, 0)] * len(names)
+        while run := list(itertools.islice(rows, RUN)):
+            columns = list(zip(*run, strict=True))[1:]
+            found = [(column.count("train"), column.count("test")) for column in columns]
+            counts = [(a + c, b + d) for (a, b), (c, d) in zip(counts, found, strict=True)]
+        return dict(zip(names, counts, strict=True))
 
 
 def read_run(path: str) -> tuple[float, int]:

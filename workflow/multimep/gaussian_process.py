@@ -8,15 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import cho_factor, cho_solve, cholesky, eigh, solve_triangular
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, eigh, solve_triangular
 from scipy.optimize import minimize_scalar
 
 SMALLEST_VARIANCE = 1e-12
 """A posterior variance below this is rounding, not certainty."""
-
-
 COLUMNS = 2048
 """Features in one product: their float64 copies stay small whatever the dimension."""
+EXACT_ROWS = 256
+"""Rows of a covariance at once in more digits than float64."""
+
+
+class SolveError(ValueError):
+    """A covariance that float64 cannot factorise; the message says of how many rows and what to change."""
 
 
 def squared_distances(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
@@ -90,9 +94,34 @@ class Solution:
 
 
 def solved(a: Float[np.ndarray, "n n"], residuals: Float[np.ndarray, "n"]) -> Solution:
-    """The solution for A = K + noise and residuals y - m, by one Cholesky factorisation."""
-    factor = cholesky(a, lower=True)
-    return Solution(factor, cho_solve((factor, True), residuals))
+    """The solution for A = K + noise and residuals y - m, by one Cholesky factorisation.
+
+    Nothing is added to the diagonal of A: noise alone makes it positive definite. Raises SolveError where it is not.
+    """
+    try:
+        factor = cholesky(a, lower=True)
+    except LinAlgError as error:
+        raise SolveError(
+            f"the covariance of {len(a)} training rows is not positive definite in float64 ({error}): their noise is "
+            "too small for rows so alike, and no jitter is added; average rows that are alike, or choose another method"
+        ) from error
+    return Solution(factor, _weights(a, factor, residuals))
+
+
+def _weights(
+    a: Float[np.ndarray, "n n"], factor: Float[np.ndarray, "n n"], y: Float[np.ndarray, "n"]
+) -> Float[np.ndarray, "n"]:
+    """A^-1 y with |A w - y| below 1e-8 |y|: one step of refinement, its residual summed in more digits than float64.
+
+    Without it the residual grows with the rows: 3e-8 for 2,000 that are alike, at the smallest noise of RATIOS. Where
+    the platform's long double is no longer than float64 the step does little.
+    """
+    # w = w_0 + A^-1 (y - A w_0)
+    first = cho_solve((factor, True), y)
+    exact = first.astype(np.longdouble)
+    rows = [slice(start, start + EXACT_ROWS) for start in range(0, len(y), EXACT_ROWS)]
+    left = np.concatenate([y[block] - a[block].astype(np.longdouble) @ exact for block in rows])
+    return np.asarray(first + cho_solve((factor, True), left.astype(np.float64)))
 
 
 @dataclass(frozen=True)
@@ -146,9 +175,10 @@ def condition(
     distances: Float[np.ndarray, "n n"], y: Float[np.ndarray, "n"], hyperparameters: Hyperparameters
 ) -> Posterior:
     """The posterior of centred targets y, by one Cholesky factorisation."""
-    ratio = hyperparameters.noise / hyperparameters.signal
-    factor = cholesky(rbf(distances, hyperparameters.gamma) + ratio * np.eye(len(y)), lower=True)
-    return Posterior(hyperparameters, factor, cho_solve((factor, True), y))
+    a, rows = rbf(distances, hyperparameters.gamma), range(len(y))
+    a[rows, rows] += hyperparameters.noise / hyperparameters.signal
+    solution = solved(a, y)
+    return Posterior(hyperparameters, solution.factor, solution.weights)
 
 
 def log_evidence(

@@ -17,7 +17,8 @@ from multimep.gaussian_process import SMALLEST_VARIANCE, Hyperparameters, rbf, s
 BLOCK = 4096
 """Rows at once."""
 JITTER = 1e-10
-"""Added to the diagonal of K, so that points which nearly coincide can be factorised."""
+"""Always added to the diagonal of K (which is 1), so that points which coincide can be factorised; predictor files say
+so. It is the only one: exact processes are factorised with their noise alone."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-TORCH = 600.0
-"""MiB beyond the interpreter that torch is reckoned to take (its import alone: 250)."""
+PYTHON = 110.0
+"""MiB of a command before its data: the interpreter, numpy, pandas, h5py (109 measured)."""
+SCIPY = 50.0
+"""MiB more for scipy: 20 for its decompositions alone, 45 with optimisation."""
+STATISTICS = 25.0
+"""MiB more for scipy's statistics and sparse matrices."""
+TORCH = 230.0
+"""MiB more for torch (its import alone: 200)."""
 MIB = 2**20
 
 
@@ -58,6 +64,13 @@ class Work:
     def largest(self) -> int:
         """Rows that teach in the largest fit."""
         return max(taught for taught, _ in self.folds)
+
+
+def texts(work: Work) -> float:
+    """MiB of variants as a command reads and divides them, whatever it does with them: three objects a mutation."""
+    # mutant, genotype, row by name: 1.4 kB; its sequence; in every fold a word and a place: 100 B
+    rows = max(taught + asked for taught, asked in work.folds)
+    return rows * (1400.0 + work.length + 100.0 * len(work.folds)) / MIB
 
 
 def forward(work: Work) -> float:

@@ -168,7 +168,8 @@ def _check_sequences(sequences: Sequence[str]) -> None:
         raise LanguageModelError(f"sequences of one length above zero are needed, these have lengths {lengths}")
     if lengths[0] > MAX_LENGTH:
         raise LanguageModelError(
-            f"a sequence of {lengths[0]} residues exceeds the {MAX_LENGTH} of ESM-2; choose the domain that was mutated"
+            f"a sequence of {lengths[0]} residues exceeds the {MAX_LENGTH} of ESM-2, and none is cut: state the domain "
+            "that was mutated (region: [first, last] in the dataset's source), or ask methods without a language model"
         )
     for sequence in sequences:
         check_residues(sequence)

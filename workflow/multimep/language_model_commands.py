@@ -33,8 +33,10 @@ def embed(
     mirror: Mirror = "",
     cache: Cache = Path("results/cache"),
     rows: Annotated[
-        Literal["all", "wild_type"],
-        typer.Option(help="Whose representations are kept; wild_type: marginals and attention, and no mutant."),
+        Literal["all", "wild_type", "none"],
+        typer.Option(
+            help="Whose representations are kept; wild_type: its marginals and attention; none: nothing is asked."
+        ),
     ] = "all",
 ) -> None:
     """Run the language model over the sequences that neither the store (HDF5) nor those beside it have yet."""

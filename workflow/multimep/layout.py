@@ -9,12 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from multimep import addresses, nesting, paths
+from multimep import nesting
 
 Config = Mapping[str, Any]
-
-FORMAT = 1
-"""Of a configuration; raised when a key changes its meaning."""
 
 STAMP = "stamp.json"
 """The file that says that a unit of a shard is whole, in the unit's folder under ahead/."""
@@ -34,6 +31,10 @@ EMBEDDING = {
 }
 """Methods that ask for rows of mutants: by which setting, its default, and at which values; others ask the language
 model about the wild type alone, if at all. A test holds it against the methods."""
+
+
+UNAIDED = ("additive", "one_hot_ridge", "site_gp", "epistasis_gp", "combination_gp")
+"""Methods of one protein that ask the language model nothing at all; a test holds it against the methods."""
 
 
 AMONG_OTHERS = ("family_out",)
@@ -102,14 +103,22 @@ def sized_by(config: Config, name: str) -> dict[str, Any]:
     return {"tables": tables, **config.get("evaluation", {})}
 
 
-def embedded(config: Config) -> Literal["all", "wild_type"]:
-    """Which sequences of a dataset some method asks rows of: all of them, or at most the wild type."""
-    asked = (
-        embeds_mutants(method_of(config, label), settings_of(config, label))
+def embedded(config: Config) -> Literal["all", "wild_type", "none"]:
+    """Of which sequences of a dataset some method asks the language model: all, at most the wild type, none."""
+    asked = [
+        (method_of(config, label), settings_of(config, label))
         for label in config["methods"]
         if not is_joint(config, label)  # these read no store
-    )
-    return "all" if any(asked) else "wild_type"
+    ]
+    if any(embeds_mutants(*one) for one in asked):
+        return "all"
+    return "none" if all(is_unaided(*one) for one in asked) else "wild_type"
+
+
+def is_unaided(method: str, settings: Config) -> bool:
+    """Whether a method, and each inside it, asks the language model nothing: it serves proteins of any length."""
+    inner = [(name, values) for _, name, values in nesting.inside(settings)]
+    return all(is_unaided(*one) for one in inner) if inner else method in UNAIDED
 
 
 def embeds_mutants(method: str, settings: Config) -> bool:
@@ -179,71 +188,6 @@ def plate(name: str) -> str:
 def campaign(name: str) -> str:
     """The file of a dataset's replayed campaigns, below results/."""
     return f"campaigns/{name}.csv"
-
-
-def newer(config: Config) -> str:
-    """Why a configuration of a later format is refused, before its unknown keys are; empty for this one's."""
-    stated = config.get("format", FORMAT)
-    if isinstance(stated, int) and 1 <= stated <= FORMAT:
-        return ""
-    return (
-        f"config.format: {stated!r} is none that this version reads (1 to {FORMAT}): update multimep, or take out the "
-        "key and what the later format brought"
-    )
-
-
-def strangers(config: Config) -> Iterator[str]:
-    """What a split or method names that the study does not have, and splits that a joint method cannot have.
-
-    Before these, names that could not stand in a path, and addresses that hold a secret.
-    """
-    yield from _outsiders(config)
-    for split, chosen in config["splits"].items():
-        unknown = sorted(set((chosen or {}).get("datasets", ())) - set(config["datasets"]))
-        if unknown:
-            yield f"config.splits.{split}.datasets: no dataset {', '.join(unknown)} in this study"
-    for block, named in {"campaign": replayed(config), "recommend": plated(config)}.items():
-        unknown = sorted(set(named) - set(config["datasets"]))
-        if unknown:
-            yield f"config.{block}.datasets: no dataset {', '.join(unknown)} in this study"
-    if plated(config):
-        yield from _plate_strangers(config, str(config["recommend"].get("method", "")))
-    for label in config["methods"]:
-        asked = splits_of(config, label)
-        unknown = sorted(set(asked) - set(config["splits"]))
-        if unknown:
-            yield f"config.methods.{label}.splits: no split {', '.join(unknown)} in this study"
-        known = [split for split in asked if split in config["splits"]]
-        partial = [split for split in known if set(config["datasets"]) - set(datasets_of(config, split))]
-        if partial and is_joint(config, label):
-            yield (
-                f"config.methods.{label}: learns several datasets at once, and split {partial[0]} has only some of the "
-                "study's; name the splits of this method, without that one, as in 'splits: [low_n]'"
-            )
-
-
-def _plate_strangers(config: Config, label: str) -> Iterator[str]:
-    alone = [name for name in config["methods"] if not is_joint(config, name)]
-    if label not in alone:
-        yield (
-            f"config.recommend.method: {label or 'none is named'}; choose one of the study's methods that learn each "
-            f"protein alone: {', '.join(alone)}"
-        )
-
-
-def _outsiders(config: Config) -> Iterator[str]:
-    for kind in ("datasets", "splits", "methods"):
-        yield from (f"config.{kind}: {fault}" for name in config[kind] if (fault := paths.fault_of_name(str(name))))
-    files = [one for spec in config["datasets"].values() for one in _files(spec or {})]
-    for url in (config.get("mirror"), *(one.get("url") for one in files)):
-        if fault := addresses.fault(str(url or "")):
-            yield fault
-
-
-def _files(spec: Config) -> list[Config]:
-    """The files of a dataset's source."""
-    source = spec.get("source") or {}
-    return [one for one in (*(source.get("files") or {}).values(), source.get("structure")) if isinstance(one, Mapping)]
 
 
 def expected(config: Config) -> dict[str, list[str]]:

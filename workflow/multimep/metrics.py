@@ -5,7 +5,7 @@ The metrics themselves stand in `agreement` and `calibration`, as pure functions
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -200,19 +200,21 @@ def _pool(parts: list[_Asked]) -> _Asked:
     return _Asked(tuple(mutants[row] for row in order), *columns)
 
 
-def _resamples(name: str, mutants: tuple[str, ...], count: int, seed: int) -> Int[np.ndarray, "b n"]:
-    """Row 0: every variant once. Rows after it: variants drawn with replacement; the same for the same variants."""
+def _resamples(name: str, mutants: tuple[str, ...], count: int, seed: int) -> Iterator[Int[np.ndarray, "b n"]]:
+    """First every variant once, then variants drawn with replacement, in blocks; the same for the same variants."""
     digest = hashlib.sha256("/".join([name, str(seed), *mutants]).encode()).digest()
-    draws = np.random.default_rng(int.from_bytes(digest[:16], "big")).integers(len(mutants), size=(count, len(mutants)))
-    return np.vstack([np.arange(len(mutants))[None], draws])
+    random = np.random.default_rng(int.from_bytes(digest[:16], "big"))
+    # all draws at once would be 4 GB for 500 resamples of 500,000 variants; in blocks they are the same numbers
+    at_once = max(1, CHUNK // len(mutants))
+    yield np.arange(len(mutants))[None]
+    for start in range(0, count, at_once):
+        yield random.integers(len(mutants), size=(min(at_once, count - start), len(mutants)))
 
 
-def _scores(asked: _Asked, resamples: Int[np.ndarray, "b n"], sign: float) -> Float[np.ndarray, "b metrics"]:
-    """Every metric of every resample, in chunks that fit into memory."""
-    rows = max(1, CHUNK // len(asked.mutants))
+def _scores(asked: _Asked, resamples: Iterable[Int[np.ndarray, "_ n"]], sign: float) -> Float[np.ndarray, "b metrics"]:
+    """Every metric of every resample, block by block."""
     parts = []
-    for start in range(0, len(resamples), rows):
-        drawn = resamples[start : start + rows]
+    for drawn in resamples:
         y, mean, std = (values[drawn] for values in (asked.y, asked.mean, asked.std))
         parts.append(np.stack([_score(one, y, mean, std, asked.own[:, drawn], sign) for one in METRICS.values()], -1))
     return np.concatenate(parts)

@@ -1,5 +1,6 @@
 """Predictions: mean and standard deviation per variant; their file."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from jaxtyping import Float
 from multimep.dataset import Variants, numbers, read_table, write_table
 
 COLUMNS = ("fold", "mutant", "mean", "std", "noisy_std")
+ROUNDING = 1e-14
+"""A spread of means below this, in units of the largest, is rounding: in the file they are equal."""
 
 
 class PredictionsError(ValueError):
@@ -44,7 +47,7 @@ class Predictions:
             raise PredictionsError(f"the mean of {self.mutants[int(np.argmin(np.isfinite(self.mean)))]} is not finite")
         for name, column in (("std", self.std), ("noisy_std", self.noisy_std)):
             if not (np.isnan(column).all() or (np.isfinite(column) & (column > 0)).all()):
-                raise PredictionsError(f"{name} must be positive for every variant or NaN for all")
+                raise PredictionsError(f"{name} must be positive and finite for every variant or NaN for all")
 
     def __len__(self) -> int:
         return len(self.mutants)
@@ -75,7 +78,16 @@ def write(folds: Sequence[tuple[str, Predictions]], path: Path) -> None:
         for fold, part in folds
     ]
     table = pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
-    write_table(table[list(COLUMNS)], path, "%.9g")
+    write_table(table[list(COLUMNS)], path, f"%.{_digits([part.mean for _, part in folds])}g")
+
+
+def _digits(means: Sequence[Float[np.ndarray, "_"]]) -> int:
+    """Significant digits of a file: 9, and more where means stand so far from 0 that fewer than 7 tell them apart."""
+    both = np.concatenate([*means, np.zeros(1)])[:-1]
+    largest = float(np.abs(both).max(initial=0.0))
+    spread = float(np.std(both / largest)) if largest > 0 else 0.0
+    # d = 7 - log10(spread / max |mean|); of 17 digits, all that float64 has, the last are rounding
+    return min(17, max(9, math.ceil(7 - math.log10(spread)))) if spread > ROUNDING else 9
 
 
 def read(path: Path) -> dict[str, Predictions]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from multimep import nesting, tuning_prices
-from multimep.job_sizes import MIB, TORCH, Work, activations, batch, forward
+from multimep.job_sizes import MIB, PYTHON, SCIPY, STATISTICS, TORCH, Work, activations, batch, forward, texts
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Price:
 
     Attributes:
         operations: floating-point operations of the whole job.
-        memory: MiB resident beyond the interpreter.
+        memory: MiB resident at the most: the whole command, its imports included.
         gpu: whether it is a GPU's work where there is one.
     """
 
@@ -27,14 +27,18 @@ class Price:
 
 
 def _embedding(work: Work) -> float:
-    # every sequence once, or the wild type alone, and the wild type masked at each position
-    return ((1 if work.settings.get("rows") == "wild_type" else work.asked) + work.length) * forward(work)
+    # every sequence once, or the wild type alone, and the wild type masked at each position; or nothing at all
+    rows = work.settings.get("rows")
+    if rows == "none":
+        return 0.0
+    return ((1 if rows == "wild_type" else work.asked) + work.length) * forward(work)
 
 
 def _embedding_memory(work: Work) -> float:
     rows = 512 * work.length * work.model.width * 8 / MIB if work.settings.get("residues") else 0.0
     sequences = batch(work, max(1, 2048 // work.tokens))
-    return TORCH + 6.0 * work.model.parameters / MIB + activations(work, sequences, 2) + rows
+    held = PYTHON + TORCH + 6.0 * work.model.parameters / MIB + texts(work)
+    return held if work.settings.get("rows") == "none" else held + activations(work, sequences, 2) + rows
 
 
 def _features(work: Work, default: str) -> int:
@@ -59,14 +63,37 @@ def _sparse_gp(work: Work) -> float:
 
 
 def _sparse_gp_memory(work: Work) -> float:
-    # features in float32, ten matrices of the points or the chosen rows, and a block of 4,096 rows
+    # features in float32, ten matrices of the points or the chosen rows, three of a block of 4,096 rows and the points
     few = min(work.largest, max(int(work.settings.get(name, 1024)) for name in ("selection_rows", "inducing")))
-    return 4.0 * work.largest * _features(work, "pooled") / MIB + 8.0 * (10 * few**2 + 4096 * (3 * few + 4096)) / MIB
+    block = 3 * min(work.largest, 4096) * few
+    return _scipy(work) + 4.0 * work.largest * _features(work, "pooled") / MIB + 8.0 * (10 * few**2 + block) / MIB
 
 
 def _kernel_memory(work: Work, width: int) -> float:
     # four matrices n x n in float64; features in float32 and centred in float64, 1,024 asked rows at once
-    return (32.0 * work.largest**2 + 12.0 * (work.largest + 1024) * width) / MIB
+    return _scipy(work) + (32.0 * work.largest**2 + 12.0 * (work.largest + _block(work)) * width) / MIB
+
+
+def _scipy(work: Work) -> float:
+    return PYTHON + SCIPY + texts(work)
+
+
+def _block(work: Work) -> int:
+    """Rows that are asked at once."""
+    return min(1024, max(asked for _, asked in work.folds))
+
+
+def _mutations_memory(pair: float, mutation: float) -> Callable[[Work], float]:
+    """Of a kernel over mutations: bytes for each pair of rows, and for each pair of mutations that are seen."""
+
+    def memory(work: Work) -> float:
+        # a variant has some two mutations, a site nineteen; 160 bytes for a pair of the rows that choose
+        n, seen = work.largest, min(2 * work.largest, 19 * work.length)
+        chosen = min(n, int(work.settings.get("selection_rows", 500)))
+        pairs = pair * n * max(n, _block(work)) + mutation * seen**2 + 160.0 * chosen**2
+        return _scipy(work) + STATISTICS + pairs / MIB
+
+    return memory
 
 
 def _site_gp(work: Work) -> float:
@@ -90,7 +117,8 @@ def _combination_gp(work: Work) -> float:
 
 
 def _combination_memory(work: Work) -> float:
-    return (48.0 * work.largest * max(work.largest, 1024) + 300.0 * (work.largest + 1024) * work.length) / MIB
+    pairs = work.largest * max(work.largest, _block(work))
+    return _scipy(work) + (48.0 * pairs + 300.0 * (work.largest + _block(work)) * work.length) / MIB
 
 
 def _plm_gp(work: Work) -> float:
@@ -124,12 +152,7 @@ def _ridge(work: Work) -> float:
 
 
 def _ridge_memory(work: Work) -> float:
-    return 8.0 * 4 * (work.largest + 1024) * _one_hot(work) / MIB
-
-
-def _indicator_memory(work: Work) -> float:
-    # the table of indicators is made for all asked rows at once
-    return 8.0 * 2 * (work.largest + max(asked for _, asked in work.folds)) * _one_hot(work) / MIB
+    return _scipy(work) + 8.0 * 3 * (work.largest + _block(work)) * _one_hot(work) / MIB
 
 
 def _one_hot(work: Work) -> int:
@@ -153,7 +176,9 @@ def nested(default: Mapping[str, Any]) -> Price:
     """The price of a method that fits others inside it: the sum of theirs; whether a GPU is used, `uses_gpu` says."""
     return Price(
         lambda work: sum(PRICES[one.method].operations(one) for one in inside(work, default)),
-        lambda work: sum(PRICES[one.method].memory(one) for one in inside(work, default)),
+        lambda work: (
+            _scipy(work) + sum(max(PRICES[one.method].memory(one) - _scipy(one), 0.0) for one in inside(work, default))
+        ),
     )
 
 
@@ -163,23 +188,31 @@ def uses_gpu(method: str, settings: Mapping[str, Any]) -> bool:
 
 
 def _evaluation(work: Work) -> float:
-    # every metric of every resample and prediction sorts the rows once or twice
-    return 4e3 * int(work.settings.get("tables", 1)) * (int(work.settings.get("bootstrap", 500)) + 1) * work.asked
+    # every metric of every resample and prediction sorts the rows once or twice: 5 microseconds a row on one core
+    return 2e5 * _tables(work) * (int(work.settings.get("bootstrap", 500)) + 1) * work.asked
+
+
+def _report(work: Work) -> float:
+    return 4e3 * _tables(work) * (int(work.settings.get("bootstrap", 500)) + 1) * work.asked
+
+
+def _tables(work: Work) -> int:
+    return int(work.settings.get("tables", 1))
 
 
 PRICES: Mapping[str, Price] = {
-    "split": Price(lambda work: 1e6 * work.asked, lambda work: 0.01 * work.asked),
+    "split": Price(lambda work: 1e6 * work.asked, lambda work: PYTHON + texts(work)),
     "embed": Price(_embedding, _embedding_memory, gpu=True),
-    "additive": Price(_ridge, _indicator_memory),
+    "additive": Price(_ridge, _ridge_memory),
     "one_hot_ridge": Price(_ridge, _ridge_memory),
     "augmented_ridge": Price(_ridge, _ridge_memory),
-    "plm_gp": Price(_plm_gp, lambda work: 300.0 * work.largest * max(work.largest, 1024) / MIB),
-    "site_gp": Price(_site_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
-    "epistasis_gp": Price(_epistasis_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
+    "plm_gp": Price(_plm_gp, _mutations_memory(40.0, 100.0)),
+    "site_gp": Price(_site_gp, _mutations_memory(24.0, 80.0)),
+    "epistasis_gp": Price(_epistasis_gp, _mutations_memory(24.0, 80.0)),
     "combination_gp": Price(_combination_gp, _combination_memory),
-    "shared_prior_gp": Price(_shared_prior_gp, lambda work: 100.0 * work.largest * max(work.largest, 1024) / MIB),
-    "coregional_gp": Price(_coregional_gp, lambda work: 400.0 * work.largest * max(work.largest, 1024) / MIB),
-    "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: 0.001 * work.asked),
+    "shared_prior_gp": Price(_shared_prior_gp, _mutations_memory(24.0, 80.0)),
+    "coregional_gp": Price(_coregional_gp, _mutations_memory(60.0, 80.0)),
+    "zero_shot": Price(lambda work: 1e3 * work.asked, lambda work: PYTHON + texts(work)),
     "embedding_gp": Price(_gaussian_process, lambda work: _kernel_memory(work, _features(work, "pooled"))),
     "sparse_gp": Price(_sparse_gp, _sparse_gp_memory),
     "transmep": Price(_transmep, lambda work: _kernel_memory(work, _features(work, "flattened"))),
@@ -191,8 +224,8 @@ PRICES: Mapping[str, Price] = {
     ),
     "recalibrated": nested({"site_gp": None}),
     "stack": nested({"one_hot_ridge": None, "site_gp": None}),
-    "evaluate": Price(_evaluation, lambda work: 0.02 * work.asked),
+    "evaluate": Price(_evaluation, lambda work: _scipy(work) + 5e-4 * _tables(work) * work.asked),
     # small fits that depend on the methods, not on the data; sequences of all datasets in memory
-    "leaks": Price(lambda work: 3e12 + 1e6 * work.asked, lambda work: 200 + 0.02 * work.asked),
-    "report": Price(_evaluation, lambda work: 0.01 * work.asked * int(work.settings.get("tables", 1))),
+    "leaks": Price(lambda work: 3e12 + 1e6 * work.asked, lambda work: _scipy(work) + TORCH),
+    "report": Price(_report, lambda work: _scipy(work) + TORCH + 5e-4 * _tables(work) * work.asked),
 }

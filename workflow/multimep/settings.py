@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from multimep import documents, layout, nesting, paths
+from multimep import contradictions, documents, layout, nesting, paths
 from multimep.cluster import Cluster
 from multimep.leaks import LeakSearch
 from multimep.methods import METHODS, Method, nested
@@ -137,7 +137,7 @@ class Study:
     cache: str = "results/cache"
     cluster: Cluster = field(default_factory=Cluster)
     pathvars: Mapping[str, str] = field(default_factory=dict)
-    format: int = layout.FORMAT
+    format: int = contradictions.FORMAT
 
 
 def parse(text: str, where: str) -> Mapping[str, Any]:
@@ -192,14 +192,14 @@ def method(name: str, values: Mapping[str, Any], where: str) -> Method:
 
 def study(values: Mapping[str, Any]) -> Study:
     """The whole study; raises SettingsError that lists what is wrong anywhere in it."""
-    if fault := layout.newer(values):
+    if fault := contradictions.newer(values):
         raise SettingsError(fault)
     found = build(Study, values, "config")
     for name in found.splits:
         scheme(layout.scheme_of(values, name), f"config.splits.{name}")
     for label in found.methods:
         method(layout.method_of(values, label), layout.settings_of(values, label), f"config.methods.{label}")
-    for fault in layout.strangers(values):
+    for fault in contradictions.strangers(values):
         raise SettingsError(fault)
     strangers = sorted(set(found.leaks.methods or ()) - set(found.methods))
     if strangers:

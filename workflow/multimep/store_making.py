@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # a command that finds nothing to compute needs no torch
 
 BLOCK = 512
 """Sequences per block: what a killed job loses at most."""
-Rows = Literal["all", "wild_type"]
+Rows = Literal["all", "wild_type", "none"]
 Storage = Literal["float32", "float16"]
 Block = tuple[str, ...]
 
@@ -98,7 +98,8 @@ def embed(
 
     Rows of an older store, and of whole stores `beside` it, are taken over where their maker is the same. Every variant
     and the wild type get a row (with `rows` wild_type only that one); the wild type also gets its wild-type and masked
-    marginals, shape (length, 20), and its attention, shape (length, length).
+    marginals, shape (length, 20), and its attention, shape (length, length). With `rows` none the language model is
+    asked nothing, and the store says so by having no row: then a protein may be longer than the model takes.
     """
     with alone(parts_of(path)):
         plan = _plan(variants, language_model, path, residues, storage, rows, beside)
@@ -132,7 +133,7 @@ def _plan(
     beside: Sequence[Path],
 ) -> _Plan:
     mutants = variants.sequences if rows == "all" else ()
-    sequences = tuple(dict.fromkeys((variants.wild_type, *mutants)))
+    sequences = tuple(dict.fromkeys((variants.wild_type, *mutants))) if rows != "none" else ()
     made = maker(language_model)
     old = _reusable(path, made, residues, storage)
     kept = tuple(text for text in sequences if old is not None and key(text) in old.row_of)
@@ -245,7 +246,8 @@ def _assemble(plan: _Plan) -> None:
             checked_hdf5.create(file, "residues", (len(names), len(plan.wild_type), width), plan.storage)
         _copy_rows(plan, file)
         _add_parts(plan, blocks, file)
-        _add_known(plan, file)
+        if names:
+            _add_known(plan, file)
 
 
 def _copy_rows(plan: _Plan, file: h5py.File) -> None:

@@ -2,7 +2,7 @@
 
 import math
 
-from multimep.job_sizes import MIB, TORCH, Work, activations, batch, forward
+from multimep.job_sizes import MIB, PYTHON, SCIPY, TORCH, Work, activations, batch, forward, texts
 
 
 def fine_tuning(work: Work) -> float:
@@ -25,7 +25,8 @@ def fine_tuning_memory(work: Work) -> float:
     held = min(layers, 1) if work.settings.get("gradient_checkpointing", False) else layers
     bounds = 4.0 * batch(work, 8) * work.tokens * work.model.width * layers / MIB
     prefix = min(_states(work), _prefix_room(work)) if share < 1.0 else 0.0
-    return TORCH + each * work.model.parameters / MIB + activations(work, batch(work, 8), held) + bounds + prefix
+    trained = each * work.model.parameters / MIB + activations(work, batch(work, 8), held)
+    return PYTHON + SCIPY + TORCH + texts(work) + trained + bounds + prefix
 
 
 def _learning(work: Work) -> float:
@@ -63,7 +64,8 @@ def likelihood_tuning_memory(work: Work) -> float:
     masked = work.settings.get("score", "wild_type") == "masked"
     copies = min(batch(work, 128), work.largest, work.length) if masked else 1
     bytes_each = {"lora": 12.0, "last_layers": 16.0}.get(work.settings.get("adapt", "lora"), 24.0)
-    return TORCH + bytes_each * work.model.parameters / MIB + activations(work, copies, work.model.layers)
+    trained = bytes_each * work.model.parameters / MIB + activations(work, copies, work.model.layers)
+    return PYTHON + SCIPY + TORCH + texts(work) + trained
 
 
 def _members(work: Work) -> int:

@@ -11,18 +11,18 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from multimep import __version__ as VERSION
-from multimep import cluster, documents, layout
+from multimep import cluster, contradictions, documents, layout
 
 if site := cluster.site(sys.argv, os.environ):
     config["cluster"] = site | config.get("cluster", {})
 
-if fault := layout.newer(config):
+if fault := contradictions.newer(config):
     raise WorkflowError(fault)
 for path in workflow.configfiles:
     for fault in documents.faults(Path(path)):
         raise WorkflowError(fault)
 validate(config, "../schemas/config.schema.json", set_default=False)
-for fault in layout.strangers(config):
+for fault in contradictions.strangers(config):
     raise WorkflowError(fault)
 
 DATASETS = list(config["datasets"])

@@ -7,6 +7,7 @@ from typing import ClassVar
 from multimep import ridge
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
+from multimep.methods.blocks import MeanAndVariance, in_blocks
 from multimep.methods.features import indicators
 from multimep.methods.method import State, Sums, only
 from multimep.methods.ridge_state import arrays_of, ridge_of
@@ -46,10 +47,14 @@ class AdditivePredictor:
 
     def predict(self, variants: Variants) -> Predictions:
         """Sum of effects; every unseen mutation adds the prior variance of one effect."""
+        mean, variance = in_blocks(variants, self._predict_block)
+        return self.scaling.undo(variants.mutants, mean, variance, self.ridge.noise)
+
+    def _predict_block(self, variants: Variants) -> MeanAndVariance:
         table = indicators(variants, self.mutations)
         mean, variance = self.ridge.predict(table)
         unseen = variants.depths - table.sum(axis=1)
-        return self.scaling.undo(variants.mutants, mean, variance + unseen * self.ridge.prior, self.ridge.noise)
+        return mean, variance + unseen * self.ridge.prior
 
     def sums(self, variants: Variants) -> Sums | None:
         """The predicted means, for effects add up."""

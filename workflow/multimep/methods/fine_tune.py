@@ -15,6 +15,7 @@ from multimep.embedder import Embedder
 from multimep.fine_tuning import FineTuned, Head, trunk_parameters
 from multimep.language_model import LanguageModel
 from multimep.methods.method import FitError, Reading, State, only
+from multimep.methods.scaling import require_squares
 from multimep.predictions import Predictions, without_std
 from multimep.training import FineTuningError, Training
 
@@ -67,10 +68,12 @@ class FineTunedPredictor:
 
 
 def fit(train: Sequence[Dataset], embedder: Embedder, settings: Training, seed: int) -> FineTunedPredictor:
-    """Fine-tune one model on all the datasets; raises FitError where there are none or one has no rows."""
+    """Fine-tune one model on all the datasets; raises FitError where there are none, no rows, or no squares of them."""
     empty = [part.name for part in train if not len(part)]
     if empty or not train:
         raise FitError(f"fine-tuning needs training rows, there are none for {', '.join(empty) or 'any dataset'}")
+    for part in train:
+        require_squares(part.fitness, part.name)
     return FineTunedPredictor(fine_tuning.fine_tune(embedder.language_model, train, settings, seed))
 
 

@@ -87,11 +87,12 @@ class SparseGPPredictor:
         return self.projected.predict(FEATURES[self.features](variants, self.embedder))
 
     def state(self) -> State:
-        """The inducing points, their factor and weights; the factor of their kernel is made again on loading."""
+        """The inducing points, their factor and weights, and the jitter of their kernel, factorised anew on loading."""
         one = self.projected
         facts = {
             "features": self.features,
             "hyperparameters": asdict(one.hyperparameters),
             "scaling": asdict(self.scaling),
+            "jitter": inducing_points.JITTER,
         }
         return State({"points": one.points, "inner": one.inner, "weights": one.weights}, facts)

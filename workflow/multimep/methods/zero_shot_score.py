@@ -67,8 +67,9 @@ def zero_shot_score(source: str, train: Variants, embedder: Embedder) -> ZeroSho
     """The score standardised on these rows; the language model, or a store of it, is asked for its marginals alone."""
     marginals = embedder.marginals(train.wild_type, source) if source in MARGINALS else None
     raw = ZeroShotScore(source, marginals).raw(train)
-    spread = float(np.std(raw, ddof=1)) if len(raw) > 1 else 0.0
-    return ZeroShotScore(source, marginals, float(np.mean(raw)) if len(raw) else 0.0, spread if spread > 0 else 1.0)
+    if len(raw) == 0 or np.ptp(raw) == 0:  # the standard deviation of equal numbers is not always 0 in float64
+        return ZeroShotScore(source, marginals, float(raw[0]) if len(raw) else 0.0, 1.0)
+    return ZeroShotScore(source, marginals, float(np.mean(raw)), float(np.std(raw, ddof=1)))
 
 
 def score_of(state: State, facts: Mapping[str, Any]) -> ZeroShotScore:
