@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import pydantic
 
 T = TypeVar("T")
+TOLD = 200
+"""Letters of a wrong value that a message shows."""
 
 
 class SettingsError(ValueError):
@@ -37,7 +39,8 @@ def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
 
 def _fault(error: Any, where: str) -> str:
     place = ".".join([where, *map(str, error["loc"])])
-    given = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"
+    told = repr(error["input"])
+    given = "" if isinstance(error["input"], dict) else f" (got {told if len(told) <= TOLD else told[:TOLD] + '...'})"
     return f"{place}: {error['msg'].removeprefix('Value error, ')}{given}"
 
 
