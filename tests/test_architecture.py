@@ -278,7 +278,7 @@ def test_the_rules_import_nothing_of_multimep_but_its_version_and_its_light_room
         ours = [line for line in lines if "multimep" in line]
         light = {
             "from multimep import costs, forecast, layout, prices",
-            "from multimep import cluster, documents, layout",
+            "from multimep import cluster, contradictions, documents, layout",
         }
         assert set(ours) <= {"from multimep import __version__ as VERSION", *light}, path.name
 

@@ -14,10 +14,11 @@ from multimep.documents import DocumentError
 from multimep.finished_folds import FinishedFoldsError
 from multimep.leaks import LeakError
 from multimep.metrics import MetricsError
-from multimep.planning import PlanError
+from multimep.planning import Plan, PlanError
 from multimep.predictions import PredictionsError
 from multimep.proteingym import ProteinGymError
 from multimep.splits import SplitError
+from multimep.typed_values import build
 from multimep.variants import DatasetError
 
 RECORD = json.dumps(asdict(Record("toy", "enzyme", "MKTAY", True, "activity", "1/s", {"variants": 2}, {"1": 2})))
@@ -36,13 +37,13 @@ UNIT = {
     "gpu": False,
 }
 PLAN = {
-    "identity": "0",
     "language_model": "{}",
     "seed": 0,
     "units": [UNIT],
     "solved": {},
     "shards": [{"lanes": [["s/m/t"]], "seconds": 1.0, "gpu": False, "workers": 1}],
 }
+PLAN["identity"] = build(Plan, PLAN, "plan").identity
 
 
 def _dataset(content: bytes) -> None:

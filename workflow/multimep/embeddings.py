@@ -147,14 +147,16 @@ def _check_rows(file: h5py.File) -> None:
 
 
 def _own(file: h5py.File, name: str) -> h5py.Dataset:
-    """The dataset of that name, all of whose numbers stand in this file as they are.
+    """The dataset of that name, all of whose numbers stand in this file as they are, beside their checksums.
 
     HDF5 could also take them from other files, and unpack or make up more than any memory holds. Raises TypeError.
     """
     found = file[name]
     if not isinstance(found, h5py.Dataset) or found.file != file:
         raise TypeError(f"{name} is not in it")
-    plain = found.chunks is None and not found.external and not found.is_virtual
+    made = found.id.get_create_plist()
+    filters = {made.get_filter(place)[0] for place in range(made.get_nfilters())}
+    plain = filters <= {h5py.h5z.FILTER_FLETCHER32} and not found.external and not found.is_virtual
     if not plain or found.nbytes > file.id.get_filesize():
         raise TypeError(f"{name} does not stand in the file as it is")
     return found

@@ -22,6 +22,7 @@ from multimep.typed_values import SettingsError, build
 from multimep.whole_files import whole
 
 FORMAT = 1
+KEYS = {"format", "header", "facts", "sha256"}
 REMEDY = "fit it again with `multimep fit`"
 
 
@@ -81,21 +82,32 @@ def digest(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str
 
 
 def read_header(path: Path) -> Header:
-    """Who made this predictor, from what; raises PredictorFileError for any other file."""
+    """Who made this predictor, from what; raises PredictorFileError for any other file, and for a damaged one."""
+    return _header_of(_content(path)[0], path)
+
+
+def _content(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
+    """Metadata and arrays as they were written; files of before the sha256 was among them are read as they are."""
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError, UnicodeDecodeError) as error:
+            metadata = dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError, UnicodeDecodeError, AttributeError, TypeError) as error:
         raise PredictorFileError(f"{path} is not a predictor file ({error}); make one with `multimep fit`") from error
-    if metadata.get("format") != str(FORMAT) or "header" not in metadata:
+    if metadata.get("format") != str(FORMAT) or not {"header", "facts"} <= metadata.keys():
         stated = shown(metadata.get("format", "none"))
-        raise PredictorFileError(
-            f"{path} is not a predictor of format {FORMAT} but of {stated}; fit it again with `multimep fit`"
-        )
+        raise PredictorFileError(f"{path} is not a predictor of format {FORMAT} but of {stated}; {REMEDY}")
+    told = metadata.get("sha256", digest(arrays, metadata))
+    if metadata.keys() - KEYS or told != digest(arrays, metadata):
+        raise PredictorFileError(f"{path} is damaged: its content has another sha256 than it states; {REMEDY}")
+    return metadata, arrays
+
+
+def _header_of(metadata: Mapping[str, str], path: Path) -> Header:
     try:
         return _header(metadata["header"])
     except (DocumentError, SettingsError, MutationError) as error:
-        raise PredictorFileError(f"{path} is of another version ({error}); fit it again with `multimep fit`") from error
+        raise PredictorFileError(f"{path} is of another version ({error}); {REMEDY}") from error
 
 
 def _header(text: str) -> Header:
@@ -115,17 +127,17 @@ def load(path: Path, method: Method, embedder: Embedder) -> Predictor:
 
     Raises PredictorFileError where the door leads to another one.
     """
-    expected = read_header(path).sha256
+    metadata, arrays = _content(path)
+    expected = _header_of(metadata, path).sha256
     if expected and embedder.language_model.sha256 != expected:
         found = embedder.language_model
         raise PredictorFileError(
             f"{path} was fitted with the language model of sha256 {expected}, {found.name} has {found.sha256}; "
             "give the same one or fit it again with `multimep fit`"
         )
-    state = _state(path)
     try:
-        return method.restore(state, embedder)
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+        return method.restore(State(arrays, _facts(metadata)), embedder)
+    except (KeyError, IndexError, TypeError, AttributeError, RecursionError, ValueError) as error:
         if isinstance(error, ValueError) and is_refusal(error):
             raise
         raise PredictorFileError(
@@ -134,19 +146,9 @@ def load(path: Path, method: Method, embedder: Embedder) -> Predictor:
         ) from error
 
 
-def _state(path: Path) -> State:
-    """The arrays and facts in the file; raises PredictorFileError where they are not those that were written."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = dict(file.metadata())
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-        facts = json.loads(metadata["facts"])
-        stated = metadata.get("sha256", "")  # what multimep wrote before it was part of the file lacks it
-        if not isinstance(facts, dict) or (stated and stated != digest(arrays, metadata)):
-            raise PredictorFileError(f"{path} is damaged: its content has another sha256 than it states; {REMEDY}")
-    except (SafetensorError, KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError) as error:
-        raise PredictorFileError(f"{path} is damaged ({error}); {REMEDY}") from error
-    return State(arrays, facts)
+def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(metadata["facts"])
+    return facts
 
 
 def protein(header: Header, name: str, path: Path) -> str:
