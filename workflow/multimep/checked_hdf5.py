@@ -78,6 +78,8 @@ def describe(file: h5py.File, attributes: Mapping[str, str | int]) -> None:
 
 def create(file: h5py.File, name: str, shape: tuple[int, ...], kind: Any) -> h5py.Dataset:
     """A dataset to be filled, in chunks of whole rows."""
+    if 0 in shape:
+        return file.create_dataset(name, shape, kind)  # nothing that could be damaged
     row = math.prod(shape[1:]) * np.dtype(kind).itemsize
     rows = min(shape[0], max(1, CHUNK // row))
     return file.create_dataset(name, shape, kind, chunks=(rows, *shape[1:]), fletcher32=True)

@@ -180,6 +180,11 @@ def plated(config: Config) -> list[str]:
     return list(chosen)
 
 
+def predictor(name: str) -> str:
+    """The file of the predictor that chooses a dataset's next plate, below results/."""
+    return f"predictors/{name}.safetensors"
+
+
 def plate(name: str) -> str:
     """The folder of a dataset's next plate, below results/."""
     return f"plates/{name}"
@@ -210,7 +215,8 @@ def expected(config: Config) -> dict[str, list[str]]:
         "evaluate": [f"metrics/{name}.csv" for name in names],
         "leaks": ["leaks.json"],
         **({"campaign": [campaign(name) for name in replayed(config)]} if replayed(config) else {}),
-        **({"plate": [f"{plate(name)}/picks.csv" for name in plated(config)]} if plated(config) else {}),
+        **({"fit": [predictor(name) for name in plated(config)]} if plated(config) else {}),
+        **({"plate": [plate(name) for name in plated(config)]} if plated(config) else {}),
         "report": ["report.html"],
     }
 
