@@ -18,7 +18,7 @@ from multimep.splits import Fold, Split
 SIDES = ("train", "test", "")
 WILD_TYPE = "MKTAYIAKQRQISFVKSH"
 FEW = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture],
