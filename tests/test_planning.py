@@ -150,10 +150,6 @@ def test_finished_units_are_collected_and_nothing_else(config: dict[str, Any]) -
     assert list(shards.collect(shop)) == []
 
 
-def without_stores(shop: Workshop) -> Workshop:
-    return replace(shop, plan=replace(shop.plan, units=[replace(unit, stores=[]) for unit in shop.plan.units]))
-
-
 def test_a_shard_that_is_tried_again_makes_only_what_it_lacks(config: dict[str, Any]) -> None:
     shop = without_stores(workshop(config))
     shards.run_lane(shop, ["random/additive/alpha"])
