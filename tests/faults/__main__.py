@@ -41,8 +41,8 @@ class Harness:
     def kinds(self) -> dict[str, Work]:
         """What can be tried, by name; of the short study what needs neither a language model nor Snakemake."""
         if self.undisturbed.short:
-            return {"kills": self._alone, "limits": self._limits, "damage": self._damage, "downloads": self._downloads,
-                    "twins": self._commands}  # fmt: skip
+            return {"kills": self._alone, "disk": self._stations_on_disk, "damage": self._damage,
+                    "downloads": self._downloads, "twins": self._commands}  # fmt: skip
         return {
             "snakemake": lambda chance: self._killing(chance).under_snakemake(self.folder, self.kills // 5),
             "kills": self._kills,
@@ -77,25 +77,20 @@ class Harness:
         del chance
         Downloads(self._copy(), self.expected, self.table).all(self.tries)
 
-    def _limits(self, chance: random.Random) -> None:
-        full = Full(self._copy(), self.expected, self.table, chance)
-        for one in full.study.stations() * self.tries:
-            full.limited_and_restored(one)
-
     def _commands(self, chance: random.Random) -> None:
         Twins(self._copy(), self.expected, self.table, chance).commands(self.tries)
 
-    def _disk(self, chance: random.Random) -> None:
+    def _stations_on_disk(self, chance: random.Random) -> None:
         study, whole = self._copy(), self._copy()
-        try:
-            with small_disk(study.results) as disk:
-                shutil.copytree(whole.results, study.results, dirs_exist_ok=True)
-                Full(study, self.expected, self.table, chance).all(disk, self.tries)
-            fresh = self._fresh()
-            with small_disk(fresh.results) as disk:
-                Full(fresh, self.expected, self.table, chance).under_snakemake(disk)
-        except NoDiskError as reason:
-            print(f"no full disk: none may be mounted here ({reason})", flush=True)
+        with small_disk(study.results) as disk:
+            shutil.copytree(whole.results, study.results, dirs_exist_ok=True)
+            Full(study, self.expected, self.table, chance).all(disk, self.tries)
+
+    def _disk(self, chance: random.Random) -> None:
+        self._stations_on_disk(chance)
+        fresh = self._fresh()
+        with small_disk(fresh.results) as disk:
+            Full(fresh, self.expected, self.table, chance).under_snakemake(disk)
 
     def _clock(self, chance: random.Random) -> None:
         del chance
@@ -136,7 +131,10 @@ def main() -> None:
     harness = Harness(folder, chosen.kills, chosen.tries, short=chosen.short)
     for kind, work in harness.kinds().items():
         if not chosen.only or kind in chosen.only:
-            work(random.Random(f"{chosen.seed} {kind}"))
+            try:
+                work(random.Random(f"{chosen.seed} {kind}"))
+            except NoDiskError as reason:
+                print(f"{kind}: left out, no disk may be mounted here ({reason})", flush=True)
             facts = {"seed": chosen.seed, "kills": chosen.kills, "tries": chosen.tries}
             harness.table.write(chosen.output, {**facts, "seconds": round(time.monotonic() - began)})
             print(f"{kind}: {time.monotonic() - began:.0f} s after the start", flush=True)
