@@ -47,12 +47,14 @@ class Workspace:
         return done
 
     def stamps(self) -> dict[str, int]:
-        """When each result was last written, by its path below results/ (logs and run times left out)."""
+        """When each result was last written, by its path below results/ (logs, run times and seals left out)."""
         results = self.folder / "results"
         kept = [
             path
             for path in results.rglob("*")
-            if path.is_file() and path.relative_to(results).parts[0] not in ("logs", "benchmarks")
+            if path.is_file()
+            and path.relative_to(results).parts[0] not in ("logs", "benchmarks")
+            and not path.name.startswith(".")
         ]
         return {str(path.relative_to(results)): path.stat().st_mtime_ns for path in kept}
 

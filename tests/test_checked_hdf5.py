@@ -78,9 +78,7 @@ def test_rows_come_in_the_order_asked_however_far_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [3000, 200_000])
-def test_a_store_for_which_there_is_no_room_is_refused_by_name_and_the_process_lives(
-    tmp_path: Path, limit: int
-) -> None:
+def test_a_store_without_room_is_refused_by_name_and_the_process_lives(tmp_path: Path, limit: int) -> None:
     code = f"""
 import resource, sys
 import numpy as np

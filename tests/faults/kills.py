@@ -17,8 +17,8 @@ ALONE, STATION, EVERYTHING = (
     "kill -9 of a station under Snakemake",
     "kill -9 of Snakemake and all its jobs",
 )
-PATIENCE = 3
-"""Kills of one command before it is left to end."""
+PATIENCE = (4, 12)
+"""Kills of one command before it is left to end, at least and at most."""
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Kills:
     table: Table
     random: random.Random
     counted: Counter[str] = field(default_factory=Counter)
+    patience: tuple[int, int] = PATIENCE
 
     def alone(self, study: Study, kills: int) -> None:
         """Kill each command in turn at a moment drawn from its undisturbed time, a few times, then let it end."""
@@ -39,7 +40,7 @@ class Kills:
             for station in stations:
                 for name in station.outputs:
                     (study.folder / name).unlink()
-                for _ in range(self.random.randint(1, PATIENCE)):
+                for _ in range(self.random.randint(*self.patience)):
                     self._kill(station, study, seconds[station])
                 ended = self._run(station, study)
                 with self.table.attempt("the same command again after kills", station.name):
@@ -57,7 +58,7 @@ class Kills:
             for name in made:
                 (study.folder / name).unlink()
             for station in packed(study):
-                for _ in range(self.random.randint(1, PATIENCE)):
+                for _ in range(self.random.randint(*self.patience)):
                     count += self._kill(station, study, 3.0 if station.name == "shard" else 0.5)
                 require_success(self._run(station, study), station)
             with self.table.attempt("the same command again after kills", "plan, shard, collect"):
