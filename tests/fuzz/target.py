@@ -1,6 +1,8 @@
 """A fuzz target: one door to bytes that others wrote, what it may raise, and inputs to begin with."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -49,7 +51,9 @@ def accepts(target: Target, data: bytes) -> bool:
 def folder() -> Path:
     """A folder of this process, in memory where the machine has one: readers of files are given files."""
     memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
+    found = Path(tempfile.mkdtemp(prefix="fuzz-", dir=memory if os.access(memory, os.W_OK) else None))
+    atexit.register(shutil.rmtree, found, ignore_errors=True)
+    return found
 
 
 def file(name: str, data: bytes) -> Path:
