@@ -92,8 +92,6 @@ def study(folder: Path) -> dict[str, Any]:
             "fine_tune_by_group": {"method": "fine_tune_together", "scope": "group", **quick},
         },
         "evaluation": {"bootstrap": 20},
-        "campaign": {"datasets": ["gamma"], "first": 6, "batch": 4, "rounds": 2, "seeds": 2, "policies": POLICIES},
-        "recommend": {"datasets": ["gamma"], "method": "additive", "wishes": {"rules": {"wells": 12}}},
     }
 
 
@@ -104,3 +102,10 @@ def with_low_n(config: dict[str, Any]) -> dict[str, Any]:
         name: {"splits": ["random"], **values} for name, values in config["methods"].items() if name != "additive"
     }
     return config | {"splits": config["splits"] | {"low_n": split}, "methods": {"additive": {}} | others}
+
+
+def with_what_comes_next(config: dict[str, Any]) -> dict[str, Any]:
+    """The study with replayed campaigns and the next plate of one dataset."""
+    campaign = {"datasets": ["gamma"], "first": 6, "batch": 4, "rounds": 2, "seeds": 2, "policies": POLICIES}
+    plate = {"datasets": ["gamma"], "method": "additive", "wishes": {"rules": {"wells": 12}}}
+    return config | {"campaign": campaign, "recommend": plate}

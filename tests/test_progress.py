@@ -19,7 +19,7 @@ from multimep.accounting import Run
 from multimep.cluster import Cluster
 from multimep.costs import Cost
 from multimep.progress import Queue, Queued, Rest, Station
-from small_study import study
+from small_study import study, with_what_comes_next
 
 SITE = Cluster(price_per_gpu_hour=2.0)
 
@@ -32,7 +32,7 @@ def touch(path: Path, text: str = "") -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path) -> dict[str, Any]:
-    found = study(tmp_path)
+    found = with_what_comes_next(study(tmp_path))
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(found))
     return found
 
