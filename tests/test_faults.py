@@ -103,6 +103,7 @@ def test_the_table_in_the_documentation_is_one_of_the_harness_without_a_loss() -
     head, _, *lines = re.findall(r"^\|.*\|$", page.partition("\n\nBefore")[0], re.MULTILINE)
     assert head == Table().markdown().splitlines()[0]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    cells = [row for row in cells if row[1].isdigit()]
     told = {kind: [int(number) for number in numbers] for kind, *numbers in cells}
     assert all(tries == survived and losses == 0 for tries, survived, _, losses in told.values())
     assert told[STATION][0] + told[EVERYTHING][0] >= 40
