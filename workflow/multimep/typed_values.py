@@ -32,8 +32,8 @@ def build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
 
 
 @cache
-def _adapter(kind: Any) -> pydantic.TypeAdapter[Any]:
-    """What checks values of a class; making it takes longer than using it."""
+def _adapter(kind: Any) -> Any:
+    """The pydantic.TypeAdapter of a class; making it takes longer than using it."""
     return pydantic.TypeAdapter(kind)
 
 
