@@ -152,11 +152,21 @@ def test_a_plate_that_was_written_is_read_and_a_folder_that_is_none_is_refused(w
     told = pd.read_csv(walked / "plate/picks.csv")
     assert [row["mutant"] for row in found.picks] == told["mutant"].tolist()
     assert found.about["mutants"] == len(told) and found.picture.startswith("<svg")
-    with pytest.raises(PlateError, match=r"picks\.csv: No such file or directory; make the plate again"):
+    with pytest.raises(
+        PlateError, match=r"picks\.csv: cannot be read \(.*; delete the folder and make the plate again"
+    ):
         plate_files.read(tmp_path)
     shutil.copytree(walked / "plate", tmp_path / "edited")
-    told.drop(columns="wells").to_csv(tmp_path / "edited/picks.csv", index=False)
-    with pytest.raises(PlateError, match=r"picks\.csv: its columns are not rank, mutant, wells"):
+    damages = {
+        "about.json": ('{"mutants": 1}', "does not tell how"),
+        "picks.csv": (told.drop(columns="wells").to_csv(index=False), "its columns are not rank, mutant, wells"),
+    }
+    for name, (text, words) in damages.items():
+        (tmp_path / "edited" / name).write_text(text)
+        with pytest.raises(PlateError, match=rf"{name}: {words}"):
+            plate_files.read(tmp_path / "edited")
+    (tmp_path / "edited/picks.csv").write_text(told.assign(mean="much").to_csv(index=False))
+    with pytest.raises(PlateError, match=r"picks\.csv: "):
         plate_files.read(tmp_path / "edited")
 
 

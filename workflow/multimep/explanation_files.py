@@ -1,10 +1,8 @@
 """The files of an explanation: tables of parts and of training rows, the landscape and its picture, provenance."""
 
-import csv
-import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from multimep.landscape import Landscape
 from multimep.methods.predictor_file import Header
 from multimep.seals import checksum
 from multimep.training_importance import Importance
+from multimep.whole_folder import table
 
 PARTS, ROWS, SCORES, PICTURE, ABOUT = (
     "attributions.csv", "training_importance.csv", "landscape.csv", "landscape.svg", "explanation.json"
@@ -29,7 +28,7 @@ def contents(found: Explanation, measured: Mapping[str, float], top: int, title:
     if found.parts:
         files[PARTS] = _parts(found)
     if found.importance:
-        files[ROWS] = _table(
+        files[ROWS] = table(
             ("mutant", "training_mutant", "fitness", "covariance", "contribution", "influence"),
             (row for one in found.importance for row in _rows(one, measured, top)),
         )
@@ -82,7 +81,7 @@ def _parts(found: Explanation) -> str:
         (one.mutant, one.approach, one.scale, one.name, repr(one.value), repr(one.error) if one.error else "")
         for one in found.parts
     )
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _rows(one: Importance, measured: Mapping[str, float], top: int) -> Iterator[Sequence[Any]]:
@@ -103,7 +102,7 @@ def _scores(found: Landscape) -> str:
         for i, x in enumerate(found.x.values)
         for j, y in enumerate(found.y.values)
     )  # fmt: skip
-    return _table((found.x.name, found.y.name, found.score, "chosen"), rows)
+    return table((found.x.name, found.y.name, found.score, "chosen"), rows)
 
 
 def _complete(one: Completeness) -> dict[str, Any]:
@@ -120,11 +119,3 @@ def _latent(one: Importance, predicted: Mapping[str, float]) -> dict[str, Any]:
 def _choice(found: Landscape) -> dict[str, Any]:
     chosen = {axis.name: axis.chosen for axis in (found.x, found.y)}
     return {"score": found.score, "rows": found.rows, "chosen": chosen, "at": found.chosen, "missed": found.missed}
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

@@ -3,22 +3,28 @@
 import csv
 import io
 import json
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from multimep import __version__, plate_map
+from multimep.documents import DocumentError, from_json, text
 from multimep.oligos import Oligo, Ordering, oligos
 from multimep.plate_rules import PlateError
 from multimep.recommendation import Recommendation, Wishes, order, picked
 from multimep.seals import checksum
+from multimep.whole_folder import table
 
 PICKS, PLATE, PICTURE, OLIGOS, ORDER, ABOUT = (
     "picks.csv", "plate.csv", "plate.svg", "oligos.csv", "order.csv", "about.json"
 )  # fmt: skip
 
+NUMBERS = ("rank", "mean", "std", "noisy_std", "acquisition", "distance")
+TOLD = {"method", "mutants", "candidates", "scored", "exhaustive", "gap"}
+AGAIN = "delete the folder and make the plate again"
 PICK_COLUMNS = ("rank", "mutant", "wells", "mean", "std", "noisy_std", "acquisition", "distance", "far")
 
 
@@ -28,7 +34,7 @@ def contents(found: Recommendation, wishes: Wishes, dataset: str, wild_type: str
     means = dict(zip(picked(found).mutants, picked(found).mean.tolist(), strict=True))
     return {
         PICKS: _picks(found),
-        PLATE: _table(
+        PLATE: table(
             ("plate", "well", "mutant", "role", "replicate"),
             ((well.plate, well.name, well.mutant, well.role, well.replicate) for well in found.wells),
         ),
@@ -79,7 +85,7 @@ def _picks(found: Recommendation) -> str:
             wells.setdefault(well.mutant, []).append(f"{well.plate}:{well.name}")
     rows = picked(found)
     columns = zip(found.choice.chosen, rows.mean, rows.std, rows.noisy_std, found.distances, found.remarks, strict=True)
-    return _table(
+    return table(
         PICK_COLUMNS,
         (
             (rank, one.mutant, " ".join(wells[one.mutant]), *map(_number, (mean, std, noisy, one.value)), distance, far)
@@ -90,7 +96,7 @@ def _picks(found: Recommendation) -> str:
 
 def _oligos(found: Recommendation, made: Sequence[Oligo]) -> str:
     uses = Counter(oligo for one in found.choice.chosen for oligo in one.oligos)
-    return _table(
+    return table(
         ("oligo", "mutants", "codons", "old_codons", "forward", "reverse", "note"),
         ((one.name, uses[one.name], one.codons, one.old, one.forward, one.reverse, one.note) for one in made),
     )
@@ -110,7 +116,7 @@ def _order(found: Recommendation, wishes: Wishes, made: Sequence[Oligo]) -> str:
         ("well", len(found.wells), rules.well_price),
     ):
         rows.append((kind, f"{kind}s", "", number, _number(price), _number(number * price)))
-    return _table(
+    return table(
         ("kind", "item", "sequence", "quantity", "unit_price", "price"),
         [*rows, ("total", "", "", "", "", _number(choice.price))],
     )
@@ -118,14 +124,6 @@ def _order(found: Recommendation, wishes: Wishes, made: Sequence[Oligo]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.9g}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 @dataclass(frozen=True)
@@ -138,14 +136,28 @@ class Plate:
 
 
 def read(folder: Path) -> Plate:
-    """The plate in a folder that `write` made; raises PlateError that names the file."""
-    texts = {}
-    for name in (PICKS, ABOUT, PICTURE):
-        try:
-            texts[name] = (folder / name).read_text(encoding="utf-8")
-        except OSError as error:
-            raise PlateError(f"{folder / name}: {error.strerror}; make the plate again") from error
-    picks = list(csv.DictReader(io.StringIO(texts[PICKS])))
-    if any(set(row) != set(PICK_COLUMNS) for row in picks):
-        raise PlateError(f"{folder / PICKS}: its columns are not {', '.join(PICK_COLUMNS)}; make the plate again")
-    return Plate(picks, json.loads(texts[ABOUT]), texts[PICTURE])
+    """The plate in a folder that `multimep recommend` made; raises PlateError that names the file."""
+    picks = list(csv.DictReader(io.StringIO(_text(folder / PICKS))))
+    if any(set(row) != set(PICK_COLUMNS) or not all(map(_is_number, map(row.get, NUMBERS))) for row in picks):
+        raise PlateError(f"{folder / PICKS}: its columns are not {', '.join(PICK_COLUMNS)}; {AGAIN}")
+    try:
+        about = from_json(_text(folder / ABOUT))
+    except DocumentError as error:
+        raise PlateError(f"{folder / ABOUT}: {error}; {AGAIN}") from error
+    if not isinstance(about, dict) or not about.keys() >= TOLD:
+        raise PlateError(f"{folder / ABOUT}: does not tell how the plate came about; {AGAIN}")
+    return Plate(picks, about, _text(folder / PICTURE))
+
+
+def _text(path: Path) -> str:
+    try:
+        return text(path)
+    except (OSError, DocumentError) as error:
+        raise PlateError(f"{path}: cannot be read ({error}); {AGAIN}") from error
+
+
+def _is_number(cell: str | None) -> bool:
+    try:
+        return (cell is not None and math.isfinite(float(cell))) or cell == "nan"
+    except ValueError:
+        return False

@@ -1,9 +1,12 @@
 """A new folder of texts, written whole or not at all, and never over another one."""
 
+import csv
+import io
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from multimep.whole_files import refused
 
@@ -34,3 +37,12 @@ def write(files: Mapping[str, str], folder: Path) -> None:
         raise refused(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """The text of a CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
