@@ -35,7 +35,7 @@ def executable() -> str:
 
 
 class Browser:
-    """One Chromium with one page. What the page complains of and asks for is kept in `complaints` and `requests`."""
+    """One Chromium with one page; it keeps its `complaints`, and in `requests` what it asks for beyond itself."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -91,7 +91,7 @@ class Browser:
             self.complaints.append(json.dumps(said["args"]))
         elif event["method"] == "Log.entryAdded":
             self.complaints.append(said["entry"]["text"])
-        elif event["method"] == "Network.requestWillBeSent":
+        elif event["method"] == "Network.requestWillBeSent" and not said["request"]["url"].startswith("data:"):
             self.requests.append(said["request"]["url"])
 
     def open(self, path: Path, *, width: int = 1280, dark: bool = False) -> None:

@@ -52,7 +52,6 @@ def test_a_dataset_survives_its_file_exactly(tmp_path):
 
 @settings(deadline=None)
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=4, max_size=4))
-@settings(deadline=None)
 def test_every_finite_number_survives_to_the_last_bit(tmp_path_factory, numbers):
     dataset = toy(fitness=numbers, std=[abs(number) for number in numbers])
     path = tmp_path_factory.mktemp("numbers") / "toy.csv"
