@@ -139,6 +139,8 @@ class Full:
         return refused
 
     def _remove(self, station: Station) -> None:
+        for left in self.study.results.rglob("*.partial"):  # by processes that were killed before; none runs now
+            left.unlink()
         for name in station.outputs:
             (self.study.folder / name).unlink(missing_ok=True)
 
