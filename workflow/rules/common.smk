@@ -18,9 +18,10 @@ if site := cluster.site(sys.argv, os.environ):
 
 if fault := contradictions.newer(config):
     raise WorkflowError(fault)
-for path in workflow.configfiles:
-    for fault in documents.faults(Path(path)):
-        raise WorkflowError(fault)
+if workflow.is_main_process:  # a job need not parse again what its study was begun with
+    for path in workflow.configfiles:
+        for fault in documents.faults(Path(path)):
+            raise WorkflowError(fault)
 validate(config, "../schemas/config.schema.json", set_default=False)
 for fault in contradictions.strangers(config):
     raise WorkflowError(fault)
