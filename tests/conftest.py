@@ -7,12 +7,14 @@ refuse them.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 if os.environ.get("MULTIMEP_SHAPES") == "1":
     from typing import runtime_checkable
@@ -40,6 +42,7 @@ if os.environ.get("MULTIMEP_SHAPES") == "1":
 import esm
 import torch
 
+from local_server import Server
 from multimep import checkpoints, language_model
 from multimep.dataset import Dataset, Variants
 from multimep.embedder import Embedder
@@ -49,10 +52,24 @@ from multimep.mutations import AMINO_ACIDS
 WILD_TYPE = "MKTAYIAKQRQISFVKSH"
 SITES = (2, 4, 7, 9, 12, 15)
 LONGEST = {"cluster": 0, "workflow": 1}
+FINISHED_STUDY = ("workflow/test_increment.py", "workflow/test_river.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "wrong_shapes: gives wrong shapes on purpose; not run with MULTIMEP_SHAPES=1")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """With --dist loadfile, files that share a costly fixture count as one file."""
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+class Scheduling(LoadFileScheduling):
+    """A file's tests in one process; those of the finished study too, which two processes would run twice."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = str(super()._split_scope(nodeid))
+        return "finished study" if file.endswith(FINISHED_STUDY) else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,6 +101,15 @@ def tiny(checkpoint: Path) -> LanguageModel:
 def embedder(tiny: LanguageModel) -> Embedder:
     """A door to `tiny` without any store."""
     return Embedder(lambda: tiny)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that sends `local_server.CONTENT` until a test gives it another answer."""
+    running = Server()
+    yield running
+    running.http.shutdown()
+    running.http.server_close()
 
 
 @pytest.fixture(scope="session")

@@ -1,72 +1,21 @@
 """Downloads against a real server: every fault that a network has, and nothing half-written after any of them."""
 
-import hashlib
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from local_server import CONTENT, DIGEST, Answer, Server, send, whole
 from multimep import downloads
 from multimep.downloads import DownloadError, fetch, mirrored
 from multimep.seals import checksum
 from multimep.whole_files import WritingError
 
-CONTENT = bytes(range(256)) * 2000
-DIGEST = hashlib.sha256(CONTENT).hexdigest()
 PUBLIC = "https://files.example.org/set/one.csv"
-Answer = Callable[[BaseHTTPRequestHandler, int], None]
-
-
-class Server:
-    """A local server whose answer to the n-th request (from 1) a test decides; keeps the requests' paths and ranges."""
-
-    def __init__(self) -> None:
-        self.answer: Answer = whole
-        self.asked: list[tuple[str, str | None]] = []
-        self.lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                with server.lock:
-                    server.asked.append((self.path, self.headers.get("Range")))
-                    number = len(server.asked)
-                server.answer(self, number)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
-
-
-def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, sent: int | None = None, **headers: str) -> None:
-    """Answer with `body`, of which only the first `sent` bytes arrive."""
-    handler.send_response(status)
-    handler.send_header("Content-Length", str(len(body)))
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(body[:sent])
-
-
-def whole(handler: BaseHTTPRequestHandler, _: int) -> None:
-    send(handler, 200, CONTENT)
 
 
 def ranged(handler: BaseHTTPRequestHandler, sent: int | None = None) -> None:

@@ -18,6 +18,7 @@ import torch
 
 from fuzz.artefacts import PLAN
 from fuzz.tables import SHEET, STRINGS, workbook
+from local_server import DIGEST, Server, send
 from multimep import checkpoints, cli, contradictions, documents, planning, settings
 from multimep.addresses import AddressError, check, public
 from multimep.corpus import CorpusError, read_corpus
@@ -32,7 +33,6 @@ from multimep.splits import read as read_split
 from multimep.typed_values import SettingsError
 from small_study import study
 from test_checkpoints import fair_esm_file, tiny
-from test_downloads import DIGEST, Server, send
 
 PACKAGE = Path(__file__).parents[1] / "workflow" / "multimep"
 EVIL = ["../evil", "/evil", "a/b", "-rf", ".hidden", "a\0b", "a\n", "a b", "$(id)", "a;b", "ü", "", "x" * 101]
@@ -237,14 +237,6 @@ def test_what_a_file_says_reaches_the_terminal_without_its_control_characters(re
 
 
 # Addresses
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
 
 
 SECRETS = [

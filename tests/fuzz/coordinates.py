@@ -3,7 +3,7 @@
 import numpy as np
 
 from fuzz.target import Target
-from multimep.readers.coordinates import read_structure
+from multimep.readers.coordinates import NEEDED, read_structure
 from multimep.readers.faults import SourceError
 from multimep.readers.reader import Inputs, Text
 from multimep.structure import StructureError, from_lines
@@ -14,17 +14,7 @@ PDB = "".join(
     f"ATOM  {place:5d}  CA  {code} A{place:4d}    {place * 3.8:8.3f}{0:8.3f}{0:8.3f}{1:6.2f}{0:6.2f}           C\n"
     for place, code in enumerate(CODES, start=1)
 )
-ITEMS = (
-    "group_PDB",
-    "label_atom_id",
-    "label_comp_id",
-    "label_asym_id",
-    "label_seq_id",
-    "Cartn_x",
-    "Cartn_y",
-    "Cartn_z",
-)
-CIF = "data_x\nloop_\n" + "".join(f"_atom_site.{item}\n" for item in ITEMS)
+CIF = "data_x\nloop_\n" + "".join(f"_atom_site.{item}\n" for item in NEEDED)
 CIF += (
     "".join(f"ATOM CA {code} A {place} {place * 3.8} 0.0 '1.0'\n" for place, code in enumerate(CODES, start=1)) + "#\n"
 )

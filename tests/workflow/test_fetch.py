@@ -31,7 +31,7 @@ socket.getaddrinfo = refuse
 
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A study whose tables come from a server that is gone once they were fetched."""
+    """A study whose table comes from a server that is gone once it was fetched."""
     served, workspace = tmp_path_factory.mktemp("served"), Workspace(tmp_path_factory.mktemp("study"))
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(served))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -44,12 +44,14 @@ def fetched(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 def remote(config: dict, folder: Path, address: str) -> dict:
-    """The study with its tables at an address, in a cache of its own, and few quick methods."""
-    datasets = {name: config["datasets"][name] for name in ("alpha", "gamma")}
-    for name, entry in datasets.items():
-        digest = hashlib.sha256((folder / f"{name}.csv").read_bytes()).hexdigest()
-        entry["source"]["files"]["variants"] = {"url": f"{address}/{name}.csv", "sha256": digest}
-    return config | {"datasets": datasets, "methods": {"additive": {}, "zero_shot": {}, "fine_tune": {"epochs": 1}}}
+    """The study of one table at an address, in a cache of its own, and few quick methods."""
+    entry = config["datasets"]["alpha"]
+    digest = hashlib.sha256((folder / "alpha.csv").read_bytes()).hexdigest()
+    entry["source"]["files"]["variants"] = {"url": f"{address}/alpha.csv", "sha256": digest}
+    return config | {
+        "datasets": {"alpha": entry},
+        "methods": {"additive": {}, "zero_shot": {}, "fine_tune": {"epochs": 1}},
+    }
 
 
 def forecast(workspace: Workspace, profile: str = "") -> list[str]:
@@ -81,7 +83,7 @@ def test_a_dry_run_after_fetch_names_hours_and_cost_before_anything_is_submitted
     hours = r"about \d+\.\d\d GPU-hours and \d+\.\d\d core-hours"
     cost = r", \d+\.\d\d core-h" if profile != "slurm" else ""
     assert re.fullmatch(
-        rf"Forecast: 6 cross-predictions and 6 other jobs to do: {hours}{cost}, \d+\.\d\d kWh, "
+        rf"Forecast: 3 cross-predictions and 4 other jobs to do: {hours}{cost}, \d+\.\d\d kWh, "
         "each job in an allocation of its own",
         each,
     )

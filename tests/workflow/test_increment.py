@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,13 +134,19 @@ def counts(printed: str) -> dict[str, int]:
     return {name: count for name, count in found.items() if name in COLUMNS}
 
 
-@pytest.fixture
-def restored(finished: Workspace):
-    """The finished study; what a test changes is put back, times of change included."""
-    files = [finished.folder / name for name in ("config.yaml", *(f"{name}.csv" for name in PEPTIDES))]
-    kept = {path: (path.read_bytes(), path.stat()) for path in files}
+@pytest.fixture(scope="module")
+def complete(finished: Workspace) -> Workspace:
+    """The finished study, whatever the tests of other files have changed since."""
     finished.snakemake()
-    yield finished
+    return finished
+
+
+@pytest.fixture
+def restored(complete: Workspace) -> Iterator[Workspace]:
+    """The finished study; what a test changes is put back, times of change included, for the tests run it dry."""
+    files = [complete.folder / name for name in ("config.yaml", *(f"{name}.csv" for name in PEPTIDES))]
+    kept = {path: (path.read_bytes(), path.stat()) for path in files}
+    yield complete
     for path, (content, stat) in kept.items():
         path.write_bytes(content)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))

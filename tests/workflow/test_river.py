@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from multimep import costs, findings, predictions, twin
+from multimep import dataset as datasets
 from multimep.embeddings import key, open_store
 from small_study import PEPTIDES, POLICIES, ROOT, Workspace, study
 
@@ -145,14 +146,14 @@ def test_plain_snakemake_promises_no_more_memory_than_this_machine_has(tmp_path:
 
 @pytest.mark.mirror
 @pytest.mark.skipif(not MIRROR.exists(), reason=f"the mirror of real files ({MIRROR}) is not here")
-def test_real_assays_run_end_to_end_from_a_mirror_over_http(tmp_path: Path) -> None:
+def test_a_real_assay_runs_end_to_end_from_a_mirror_over_http(tmp_path: Path) -> None:
     dms = yaml.safe_load((ROOT / "workflow/studies/dms.yaml").read_text())
-    names = ("YAP1_HUMAN_Araya_2012", "SPG1_STRSG_Olson_2014")
+    name = "YAP1_HUMAN_Araya_2012"
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(MIRROR))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         config = dms | {
-            "datasets": {name: dms["datasets"][name] for name in names},
+            "datasets": {name: dms["datasets"][name]},
             "splits": {"low_n": {"scheme": "low_n", "sizes": [24], "seeds": 1}},
             "methods": {"additive": {}, "embedding_gp": {}, "zero_shot": {}, "fine_tune": {"epochs": 1}},
             "mirror": f"http://127.0.0.1:{server.server_address[1]}",
@@ -162,5 +163,5 @@ def test_real_assays_run_end_to_end_from_a_mirror_over_http(tmp_path: Path) -> N
         workspace.write(config)
         workspace.snakemake()
         server.shutdown()
-    page = (tmp_path / "results/report.html").read_text()
-    assert all(name in page for name in names)
+    assert name in (tmp_path / "results/report.html").read_text()
+    assert len(datasets.read(tmp_path / f"results/datasets/{name}.csv")) == 362

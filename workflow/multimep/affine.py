@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 LEAST_NOISE = 1e-12
 """Variance below which noise is not told from rounding; targets are standardised and rounded to 1e-6."""
@@ -68,5 +68,5 @@ def _positive(mean: float, variance: float) -> tuple[float, float]:
     t = mean / spread
     if t < FAR:  # l + t = -1/t (1 - 2/t^2 ...), of which the difference of two large numbers leaves nothing
         return max(-spread / t, spread * 1e-3), variance / t**2
-    ratio = math.exp(norm.logpdf(t) - norm.logcdf(t))
+    ratio = math.exp(-(t**2) / 2 - math.log(2 * math.pi) / 2 - float(log_ndtr(t)))
     return max(mean + spread * ratio, spread * 1e-3), max(variance * (1 - ratio * (ratio + t)), 0.0)

@@ -5,7 +5,7 @@ the last axis: leading axes are bootstrap resamples. NaN without `std`.
 """
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from multimep.agreement import Scores, Values, spearman
 
@@ -18,7 +18,7 @@ BINS = 5
 def coverage(y: Values, mean: Values, std: Values, level: float) -> Scores:
     """Share of measurements inside the central `level` interval of N(mean, std^2); NaN without std."""
     # |y - m| <= Phi^-1((1 + level) / 2) s
-    inside = np.abs(y - mean) <= stats.norm.ppf((1 + level) / 2) * std
+    inside = np.abs(y - mean) <= special.ndtri((1 + level) / 2) * std
     return _known(inside.mean(axis=-1), std)
 
 
@@ -70,7 +70,7 @@ def chi_square(y: Values, mean: Values, std: Values) -> Scores:
 
 def width(y: Values, mean: Values, std: Values, level: float) -> Scores:
     """Mean width of the central `level` interval, in the unit of y: how sharp the predictions are."""
-    return np.asarray(2 * stats.norm.ppf((1 + level) / 2) * std.mean(axis=-1))
+    return np.asarray(2 * special.ndtri((1 + level) / 2) * std.mean(axis=-1))
 
 
 def error_spearman(y: Values, mean: Values, std: Values) -> Scores:

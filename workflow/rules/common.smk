@@ -1,5 +1,4 @@
 # What the study wants, by name. Nothing here imports torch or numpy: this file is read again in every job.
-import hashlib
 import json
 import os
 import re
@@ -11,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
 from multimep import __version__ as VERSION
-from multimep import cluster, contradictions, documents, layout
+from multimep import cluster, contradictions, documents, layout, seals
 
 if site := cluster.site(sys.argv, os.environ):
     config["cluster"] = site | config.get("cluster", {})
@@ -124,11 +123,7 @@ def local_files(name):
 
 def content(paths):
     """The sha256 of local files: a file that is put in the place of a newer one has changed, whatever its time says."""
-    return [
-        hashlib.sha256(Path(path).read_bytes()).hexdigest()
-        for path in paths
-        if Path(path).is_file()
-    ]
+    return [seals.checksum(Path(path)) for path in paths if Path(path).is_file()]
 
 
 def wild_type_files(name):

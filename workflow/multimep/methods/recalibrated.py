@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy.special import ndtri
 
 from multimep import nesting
 from multimep.dataset import Dataset, Variants
@@ -122,7 +122,7 @@ def conformal_scale(z: Float[np.ndarray, "n"]) -> float:
     """
     k = min(len(z), int(np.ceil(LEVEL * (len(z) + 1))))
     # s = |z|_(k) / Phi^-1((1 + 0.95) / 2)
-    width = float(np.sort(np.abs(z))[k - 1] / stats.norm.ppf((1 + LEVEL) / 2))
+    width = float(np.sort(np.abs(z))[k - 1] / ndtri((1 + LEVEL) / 2))
     return width if width > 0 else scale_of(z)
 
 

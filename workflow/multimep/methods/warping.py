@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from multimep.dataset import Dataset
 from multimep.methods.scaling import Scaling, scaling_of
@@ -87,7 +87,7 @@ def warping_of(train: Dataset) -> Warping:
     scaling = scaling_of(train)
     z = scaling.apply(train.fitness)
     # g_i = Phi^-1((rank_i - 1/2) / n), equal values sharing their mean rank
-    scores = ndtri((rankdata(z) - 0.5) / len(z))
+    scores = ndtri((pd.Series(z).rank().to_numpy() - 0.5) / len(z))
     values, first = np.unique(z, return_index=True)
     return Warping(scaling, values, (values + scores[first]) / 2)
 

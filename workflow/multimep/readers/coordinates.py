@@ -30,6 +30,17 @@ LETTER = dict(zip(_THREE.split(), "ACDEFGHIKLMNPQRSTVWYMC", strict=True))
 
 _TOKEN = re.compile(r"'(?:[^']|'(?=\S))*'|\"(?:[^\"]|\"(?=\S))*\"|\S+")
 _ATOM_SITE = "_atom_site."
+NEEDED = (
+    "group_PDB",
+    "label_atom_id",
+    "label_comp_id",
+    "label_asym_id",
+    "label_seq_id",
+    "Cartn_x",
+    "Cartn_y",
+    "Cartn_z",
+)
+"""Items of atom_site without which no CA position can be read."""
 
 
 @dataclass(frozen=True)
@@ -160,18 +171,6 @@ def _cif_atoms(lines: list[str]) -> Iterator[Atom]:
         yield _atom(line, text, chain, residue, number, occupancy, row["Cartn_x"], row["Cartn_y"], row["Cartn_z"])
 
 
-_NEEDED = [
-    "group_PDB",
-    "label_atom_id",
-    "label_comp_id",
-    "label_asym_id",
-    "label_seq_id",
-    "Cartn_x",
-    "Cartn_y",
-    "Cartn_z",
-]
-
-
 def _cif_rows(lines: list[str]) -> Iterator[tuple[int, str, dict[str, str]]]:
     """Line, text and cells by item of each row of the loop atom_site."""
     items: list[str] = []
@@ -181,7 +180,7 @@ def _cif_rows(lines: list[str]) -> Iterator[tuple[int, str, dict[str, str]]]:
         elif items and line.startswith(("#", "_", "loop_", "data_")):
             return
         elif items and line.strip():
-            missing = [item for item in _NEEDED if item not in items]
+            missing = [item for item in NEEDED if item not in items]
             cells = [token.strip("'\"") if token[0] in "'\"" else token for token in _TOKEN.findall(line)]
             if missing or len(cells) != len(items):
                 reason = f"no item {missing[0]}" if missing else f"{len(cells)} cells for {len(items)} items"
