@@ -70,7 +70,7 @@ audit: $(VENV)/ready
 
 # Every fault to a tiny study, hundreds of kills: see docs/reliability.md. ARGS="--seed 1 --kills 210 --tries 3"
 faults: $(VENV)/ready
-	PYTHONPATH="$(CURDIR)/workflow:$(CURDIR)/tests" $(BIN)/python -m faults $(ARGS)
+	PYTHONPATH="$(CURDIR)/workflow:$(CURDIR)/tests" OMP_NUM_THREADS=1 $(BIN)/python -m faults $(ARGS)
 
 lock:
 	bash envs/lock.sh

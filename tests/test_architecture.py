@@ -27,6 +27,7 @@ ORDER = (
     "layout",
     "contradictions",
     "forecast",
+    "bench_costs",
     "accounting",
     "charges",
     "progress",
@@ -266,7 +267,7 @@ def run(code: str) -> str:
 
 
 def test_what_the_snakefile_imports_does_not_import_torch():
-    rooms = "cluster, contradictions, costs, documents, forecast, layout, prices, seals"
+    rooms = "bench_costs, cluster, contradictions, costs, documents, forecast, layout, prices, seals"
     code = f"from multimep import {rooms}; import sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
     assert run(code) == "False False\n"
 
@@ -277,7 +278,7 @@ def test_the_rules_import_nothing_of_multimep_but_its_version_and_its_light_room
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if "import" in line.split()]
         ours = [line for line in lines if "multimep" in line]
         light = {
-            "from multimep import costs, forecast, layout, prices",
+            "from multimep import bench_costs, costs, forecast, layout, prices",
             "from multimep import cluster, contradictions, documents, layout, seals",
         }
         assert set(ours) <= {"from multimep import __version__ as VERSION", *light}, path.name

@@ -125,7 +125,9 @@ def main() -> None:
         "--output", type=Path, default=Path("results/faults"), help="folder of faults.md and faults.json"
     )
     chosen = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = "1"
+    # torch has read it by now, and each number of threads rounds in its own way
+    if os.environ.get("OMP_NUM_THREADS") != "1":
+        words.error("set OMP_NUM_THREADS=1, as `make faults` does: what is compared must have run with as many threads")
     station.warm_up(language_model=not chosen.short)
     began, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="faults-"))
     harness = Harness(folder, chosen.kills, chosen.tries, short=chosen.short)

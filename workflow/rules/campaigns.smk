@@ -9,6 +9,7 @@ rule campaign:
     input:
         table="<results>/datasets/{dataset}.csv",
         records="<results>/datasets/{dataset}.json",
+        model="<results>/checkpoint.json",
     output:
         "<results>/campaigns/{dataset}.csv",
     log:
@@ -18,8 +19,7 @@ rule campaign:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        **asks_processors(campaign_cost),
     params:
         settings=json.dumps(PLAYED_BY, sort_keys=True),
         language_model=LANGUAGE_MODEL,

@@ -30,7 +30,9 @@ rule fit:
 rule plate:
     """Choose a dataset's next plate: the best candidates that its rules allow, dealt to wells."""
     input:
-        "<results>/predictors/{dataset}.safetensors",
+        predictor="<results>/predictors/{dataset}.safetensors",
+        records="<results>/datasets/{dataset}.json",
+        model="<results>/checkpoint.json",
     output:
         directory("<results>/plates/{dataset}"),
     log:
@@ -40,12 +42,11 @@ rule plate:
     conda:
         "../../envs/environment.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        **asks_processors(plate_cost),
     params:
         wishes=json.dumps(config.get("recommend", {}).get("wishes", {}), sort_keys=True),
         seed=SEED,
         version=VERSION,
     shell:
-        "multimep recommend {input:q} --settings {params.wishes:q}"
+        "multimep recommend {input.predictor:q} --settings {params.wishes:q}"
         " --seed {params.seed:q} --output {output:q} > {log:q} 2>&1"

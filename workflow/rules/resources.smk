@@ -5,7 +5,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from multimep import costs, forecast, layout, prices
+from multimep import bench_costs, costs, forecast, layout, prices
 
 CLUSTER = config.get("cluster", {})
 
@@ -100,6 +100,29 @@ def fit_cost(label, input):
     )
     work = forecast.whole_fit(method, settings, input.records, input.model)
     return costs.predict(work, gpus=bool(CLUSTER.get("gres")), factors=FACTORS)
+
+
+def asks_processors(priced):
+    """The resources of a job without a GPU whose cost follows from its inputs."""
+    return {
+        "mem_mb": lambda wildcards, input, attempt: costs.megabytes(
+            priced(input), attempt
+        ),
+        "runtime": lambda wildcards, input, attempt: costs.minutes(
+            priced(input), attempt, CLUSTER.get("walltime")
+        ),
+        **of_site(lambda wildcards: False),
+    }
+
+
+def campaign_cost(input):
+    """What the replay of one landscape is predicted to take."""
+    return bench_costs.campaign(config, input.records, input.model, FACTORS)
+
+
+def plate_cost(input):
+    """What the choice of one plate is predicted to take at the most."""
+    return bench_costs.plate(config, PLATED_BY, input.records, input.model, FACTORS)
 
 
 PLAN_FILE = RESULTS / "plan.json"

@@ -1,0 +1,76 @@
+"""What replaying a landscape and choosing a plate are going to take; light, for the Snakefile imports it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from multimep import costs, layout
+from multimep.costs import Cost
+from multimep.job_sizes import Work
+from multimep.layout import Config
+from multimep.policies import Campaign, standard
+
+EXHAUSTIVE = 1_000_000
+"""Candidates of a plate that are scored where the wishes say nothing; a test holds it against them."""
+SOLVER = 60.0
+"""Seconds that its solver may look where the wishes say nothing; a test holds it against them."""
+BLOCK = 8192
+"""Candidates that are held at once."""
+
+
+def campaign(config: Config, record: str, model: str, factors: Mapping[str, float]) -> Cost:
+    """The cost of one dataset's replay: in every round a policy fits what it has measured and asks for all the rest.
+
+    `record` and `model` are the files that the stations `dataset` and `checkpoint` write.
+    """
+    asked = config.get("campaign") or {}
+    numbers = {key: asked[key] for key in ("first", "batch", "rounds", "seeds") if key in asked}
+    plan, (rows, length) = Campaign(**numbers), costs.read_size(record)
+    measured = [min(rows, plan.first + number * plan.batch) for number in range(plan.rounds)] * plan.seeds
+    fits = tuple((taught, rows - taught) for taught in measured)
+    chosen = dict(_methods(asked.get("policies")))
+    works = [
+        Work(method, fits, length, costs.read_model(model), settings) for method, settings in chosen.values() if method
+    ]
+    works += _embedding(config, list(chosen.values()), rows, length, model)
+    return _together([costs.predict(work, factors=factors) for work in works])
+
+
+def plate(config: Config, label: str, record: str, model: str, factors: Mapping[str, float]) -> Cost:
+    """The cost of one plate at the most: as many candidates as may be scored, and all of the solver's time."""
+    wishes = (config.get("recommend") or {}).get("wishes") or {}
+    rows, length = costs.read_size(record)
+    size = costs.read_model(model)
+    method, settings = layout.method_of(config, label), layout.settings_of(config, label)
+    scoring, held = (
+        costs.predict(Work(method, ((rows, asked),), length, size, settings), factors=factors)
+        for asked in (int(wishes.get("exhaustive", EXHAUSTIVE)), BLOCK)
+    )
+    solver = float((wishes.get("solver") or {}).get("seconds", SOLVER))
+    return Cost(scoring.seconds + solver, held.memory, gpu=False)
+
+
+def _methods(policies: Mapping[str, Any] | None) -> Iterator[tuple[str, tuple[str, Mapping[str, Any]]]]:
+    """The method and settings of each policy, by its name; no method where it draws at random."""
+    if policies is None:
+        yield from ((name, (one.method, one.settings)) for name, one in standard().items())
+        return
+    for name, one in policies.items():
+        yield name, (str(one.get("method", "")), one.get("settings") or {})
+
+
+def _embedding(
+    config: Config, methods: list[tuple[str, Mapping[str, Any]]], rows: int, length: int, model: str
+) -> list[Work]:
+    """What the language model is asked, once: all variants or the wild type, where some method asks it at all."""
+    helped = [one for one in methods if one[0] and not layout.is_unaided(*one)]
+    if not helped:
+        return []
+    chosen = "all" if any(layout.embeds_mutants(*one) for one in helped) else "wild_type"
+    settings = {**config.get("language_model", {}), "rows": chosen}
+    return [Work("embed", ((0, rows),), length, costs.read_model(model), settings)]
+
+
+def _together(found: list[Cost]) -> Cost:
+    """One process that does all, one after the other."""
+    alone = Cost(costs.START, costs.SNAKEMAKE, gpu=False)
+    return Cost(sum(one.seconds for one in found or [alone]), max(one.memory for one in found or [alone]), gpu=False)
