@@ -132,6 +132,15 @@ def test_rows_are_selected_by_name_in_the_order_asked():
     assert variants().select(["Y5F", "M1A"]) == chosen.variants
 
 
+def test_what_is_selected_is_what_would_be_read_from_its_texts_and_no_row_comes_twice():
+    chosen = toy().variants.select(["Y5F", "M1A"])
+    read = Variants(chosen.dataset, chosen.wild_type, chosen.mutants)
+    assert chosen == read and hash(chosen) == hash(read)
+    assert (chosen.genotypes, chosen.sequences, chosen.row_of) == (read.genotypes, read.sequences, read.row_of)
+    with pytest.raises(DatasetError, match="genotypes given twice: M1A"):
+        toy().variants.select(["Y5F", "M1A", "M1A"])
+
+
 def test_selecting_everything_changes_nothing_and_selecting_nothing_is_empty():
     assert_equal(toy().select(MUTANTS), toy())
     assert len(toy().select([])) == 0

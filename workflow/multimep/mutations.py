@@ -8,6 +8,8 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 
 from multimep.documents import shown
 
@@ -40,6 +42,7 @@ class Mutation:
 
 
 Genotype = tuple[Mutation, ...]
+_PLACE = attrgetter("position", "reference", "substitute")
 
 
 def parse(text: str) -> Genotype:
@@ -50,19 +53,32 @@ def parse(text: str) -> Genotype:
     stripped = text.strip()
     if stripped in ("", WILD_TYPE):
         return ()
-    genotype = tuple(sorted(_parse_one(part.strip(), text) for part in _SEPARATORS.split(stripped)))
+    genotype = _ordered([_parse_one(part.strip(), text) for part in _SEPARATORS.split(stripped)])
     for left, right in itertools.pairwise(genotype):
         if left.position == right.position:
             raise MutationError(f"two mutations at site {left.position} in {shown(text)}")
     return genotype
 
 
+def _ordered(mutations: Sequence[Mutation]) -> Genotype:
+    return tuple(sorted(mutations, key=_PLACE)) if len(mutations) > 1 else tuple(mutations)
+
+
 def _parse_one(part: str, text: str) -> Mutation:
-    match = _MUTATION.fullmatch(part)
-    if match is None:
+    found = _mutation(part)
+    if found is None:
         raise MutationError(
             f"{shown(part)} in {shown(text)} is not a mutation such as A23V (separate mutations by ':', '+' or ',')"
         )
+    return found
+
+
+@lru_cache(maxsize=1 << 16)  # a library of a million variants has some thousand mutations
+def _mutation(part: str) -> Mutation | None:
+    """The mutation that a text says, None where it says none."""
+    match = _MUTATION.fullmatch(part)
+    if match is None:
+        return None
     reference, position, substitute = match[1], int(match[2]), match[3]
     for letter in (reference, substitute):
         if letter not in AMINO_ACIDS:
@@ -74,7 +90,7 @@ def _parse_one(part: str, text: str) -> Mutation:
 
 def format_genotype(genotype: Genotype) -> str:
     """The canonical text of a genotype: ``A23V:C45D``, or ``WT``."""
-    return ":".join(map(str, sorted(genotype))) or WILD_TYPE
+    return ":".join(map(str, _ordered(genotype))) or WILD_TYPE
 
 
 def check(genotype: Genotype, wild_type: str) -> None:

@@ -1,5 +1,6 @@
 """Variants of one wild type, without any measurement: what a predictor may see."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,9 +41,7 @@ class Variants:
     def __post_init__(self) -> None:
         """Refuse what is not readable, not canonical, given twice, or of another length than the rest."""
         check_residues(self.wild_type)
-        if len(set(self.mutants)) != len(self.mutants):
-            repeated = sorted({mutant for mutant in self.mutants if self.mutants.count(mutant) > 1})
-            raise DatasetError(f"{self.dataset}: genotypes given twice: {', '.join(repeated[:5])}")
+        _require_distinct(self.dataset, self.mutants)
         for mutant, genotype in zip(self.mutants, self.genotypes, strict=True):
             if format_genotype(genotype) != mutant:
                 raise DatasetError(f"{self.dataset}: {mutant!r} is not in canonical form ({format_genotype(genotype)})")
@@ -90,9 +89,25 @@ class Variants:
         """The named variants in the given order; raises DatasetError for a mutant that is not here."""
         wanted = tuple(mutants)
         _require_known(self.dataset, wanted, self.row_of)
-        rows = np.array([self.row_of[mutant] for mutant in wanted], dtype=np.int64)
-        covariates = {name: values[rows] for name, values in self.covariates.items()}
-        return Variants(self.dataset, self.wild_type, wanted, covariates, self.structure)
+        _require_distinct(self.dataset, wanted)
+        rows = [self.row_of[mutant] for mutant in wanted]
+        covariates = {name: values[np.array(rows, dtype=np.int64)] for name, values in self.covariates.items()}
+        found = object.__new__(Variants)  # a part of what was checked: its texts are neither read nor checked again
+        vars(found).update(
+            dataset=self.dataset,
+            wild_type=self.wild_type,
+            mutants=wanted,
+            covariates=covariates,
+            structure=self.structure,
+            genotypes=tuple(self.genotypes[row] for row in rows),
+        )
+        return found
+
+
+def _require_distinct(name: str, mutants: Sequence[str]) -> None:
+    if len(set(mutants)) != len(mutants):
+        repeated = [mutant for mutant, count in Counter(mutants).items() if count > 1]
+        raise DatasetError(f"{name}: genotypes given twice: {', '.join(sorted(repeated)[:5])}")
 
 
 def _require_known(name: str, mutants: Sequence[str], known: Mapping[str, int]) -> None:
