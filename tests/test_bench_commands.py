@@ -228,6 +228,9 @@ def test_a_configuration_written_by_init_is_a_study(bench, run, monkeypatch):
     assert_refused(again, ["made/config.yaml: is there already"])
     literal = run(f"init scan.csv --wild-type {GB1} --output made/other.yaml --lower-is-better")
     assert literal.status == 0
+    assert f"multimep fit ../scan.csv --wild-type {GB1} --lower-is-better --method site_gp" in (
+        Path("made/other.yaml").read_text().replace(str(bench), "..")
+    )
     assert not study(parse_yaml(Path("made/other.yaml").read_text(), "c")).datasets["scan"].higher_is_better
 
 
@@ -239,6 +242,18 @@ def test_every_faulty_row_is_listed_however_many_and_an_offset_is_proposed(bench
     assert_refused(done, ["shifted.csv: 3", "--offset -4"])
     assert len(done.err.splitlines()) > 30
     assert run(f"check shifted.csv --wild-type {GB1} --offset -4").status == 0
+    told = "--offset -4 --fitness fitness --lower-is-better --method additive"
+    assert run(f"fit shifted.csv --wild-type {GB1} {told} --output shifted.safetensors").status == 0
+    header = read_header(Path("shifted.safetensors"))
+    assert header.lower_is_better == ["shifted"] and header.datasets == {"shifted": GB1}
+    assert next(iter(header.taught["shifted"])) == f"{GB1[0]}1A"
+
+
+def test_decimal_commas_are_refused_row_by_row_with_the_way_out(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("own.csv").write_text("variant;wert\nWT;1,00\nM1A;0,71\nK2A;-,5e1\n")
+    done = run("check own.csv --wild-type MKT")
+    assert_refused(done, ["own.csv: 3 faults", "wert is '0,71'", "write a decimal point for the comma"])
 
 
 def test_remarks_tell_what_is_odd_about_a_sound_table(run, monkeypatch, tmp_path):
@@ -263,6 +278,8 @@ WRONG = {
     "init over a file": ("init scan.csv --wild-type wild_type.fasta --output gene.txt", ["gene.txt: is there already"]),
     "no wild type": ("fit scan.csv --output out/m.safetensors",
         ["its record scan.json is not beside", "--wild-type", "multimep dataset"]),
+    "offset of a dataset": ("fit scan.csv --offset 1 --output out/m.safetensors",
+        ["scan.csv: columns, offset and direction are of a table of your own", "--wild-type"]),
     "sites and a file": (f"{ASK} --variants two.csv --sites 3", ["not both"]),
     "no site": (f"{ASK} --sites 3-", ["'3-' is neither"]),
     "site outside": (f"{ASK} --sites 99", ["site 99 lies outside", "1 to 54"]),

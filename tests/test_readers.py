@@ -116,7 +116,10 @@ def test_a_repeated_header_harms_only_where_it_is_read() -> None:
         ("A1C,1e999", "not a finite number"),
         ("A1C,", "fitness is empty"),
         ("A1C,high", "fitness is 'high', not a finite number"),
-        ('A1C,"1,5"', "not a finite number"),
+        (
+            'A1C,"1,5"',
+            "fitness is '1,5', not a finite number; write a decimal point for the comma, or give the Excel workbook",
+        ),
         ("A1C,1_000", "not a finite number"),
         ("A1C", "1 cells under a header of 2"),
         ("A1C,1,2", "3 cells under a header of 2"),

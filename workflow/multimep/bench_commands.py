@@ -7,13 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from multimep import paths
-from multimep.options import Cache, Language, Mirror, Output, Seed, Settings, Table
+from multimep.options import Cache, Language, Lower, Mirror, Offset, Output, Role, Seed, Settings, Table
 
 Own = Annotated[Path, typer.Argument(help="Your table: CSV (comma, semicolon, tab) or Excel workbook (first sheet).")]
 WildType = Annotated[str, typer.Option(help="The sequence of the wild type, or a FASTA file.")]
-Role = Annotated[str, typer.Option(help="Name of that column; found by its cells and name if not given.")]
-Offset = Annotated[int, typer.Option(help="Added to every position: 1 for tables that count from 0.")]
-Lower = Annotated[bool, typer.Option("--lower-is-better", help="A lower value is the better mutant.")]
 Predictor = Annotated[Path, typer.Argument(help="File written by `multimep fit`.")]
 Protein = Annotated[str, typer.Option("--dataset", help="Which protein, where the predictor knows several.")]
 Folder = Annotated[Path, typer.Option("--output", help="Folder to write; it must not exist.")]
@@ -39,8 +36,8 @@ def init(
     paths.check([table], [output])
     if output.exists():
         raise paths.PathError(f"{output}: is there already; choose another --output, no configuration is overwritten")
-    own = inspection.table_of(table, wild_type, _columns(mutant, sequence, fitness, std, replicates), name, offset,
-                              not lower_is_better)  # fmt: skip
+    columns = inspection.named(mutant, sequence, fitness, std, replicates)
+    own = inspection.table_of(table, wild_type, columns, name, offset, not lower_is_better)
     found = inspection.inspect(own)
     first_configuration.write(own, found, output)
     typer.echo(inspection.summary(found))
@@ -61,15 +58,9 @@ def check(
     """Tell everything that is wrong with your table, row by row, or what it holds and what is worth a second look."""
     from multimep import inspection
 
-    columns = _columns(mutant, sequence, fitness, std, replicates)
+    columns = inspection.named(mutant, sequence, fitness, std, replicates)
     own = inspection.table_of(table, wild_type, columns, "", offset, not lower_is_better)
     typer.echo(inspection.summary(inspection.inspect(own)))
-
-
-def _columns(mutant: str, sequence: str, fitness: str, std: str, replicates: str) -> Any:
-    from multimep.readers.reader import Columns
-
-    return Columns(mutant or None, fitness or None, std or None, replicates or None, sequence or None)
 
 
 def predict(

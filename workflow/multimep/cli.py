@@ -24,9 +24,12 @@ from multimep.options import (
     CommandError,
     Configuration,
     Language,
+    Lower,
     Mirror,
+    Offset,
     Output,
     Results,
+    Role,
     Seed,
     Settings,
     Stores,
@@ -132,6 +135,13 @@ def fit(
     wild_type: Annotated[
         str, typer.Option(help="For a table of your own (as `multimep check` reads it): its sequence, or a FASTA file.")
     ] = "",
+    mutant: Role = "",
+    sequence: Role = "",
+    fitness: Role = "",
+    std: Role = "",
+    replicates: Role = "",
+    offset: Offset = 0,
+    lower_is_better: Lower = False,
 ) -> None:
     """Fit a method on all variants of a dataset, or of a table of your own, and save the predictor (safetensors)."""
     from multimep import __version__, chosen_model, inspection, interruption
@@ -141,7 +151,8 @@ def fit(
 
     paths.check([table, *(store or [])], [output])
     values = studies.parse(settings, "--settings")
-    data = inspection.dataset_of(table, wild_type)
+    columns = inspection.named(mutant, sequence, fitness, std, replicates)
+    data = inspection.dataset_of(table, wild_type, columns, offset, not lower_is_better)
     embedder = chosen_model.embedder(language_model, store or [], mirror, cache)
     with interruption.watch(checkpoints, chosen_model.identity(language_model)):
         predictor = studies.method(method, values, "--settings").fit([data], embedder, seed)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -41,7 +42,7 @@ language_model: {{name: mini}}  # shipped with multimep; esm2_t33_650M_UR50D is 
 # Which mutants to make next, at the end of the report; better by the method that has won:
 # recommend: {{datasets: [{named}], method: site_gp}}
 # It needs no study:
-#   multimep fit {path_word} --wild-type {wild_type_word} --method site_gp --output {name}.safetensors
+#   multimep fit {path_word} --wild-type {wild_type_word}{as_told} --method site_gp --output {name}.safetensors
 #   multimep recommend {name}.safetensors --output plate_1
 """
 
@@ -63,12 +64,24 @@ def text(own: Table, found: Inspected, folder: Path) -> str:
         wild_type="" if from_file else f"      wild_type: {quoted(wild_type)}\n",
         path_word=printable(shlex.quote(path)),
         wild_type_word=printable(shlex.quote(wild_type)),
+        as_told=printable("".join(f" {word}" for word in _as_told(own))),
         offset=own.offset,
         delimiter=quoted(found.detected.delimiter),
         columns="{" + ", ".join(f'"{role}": {quoted(name)}' for role, name in roles.items() if name) + "}",
         told=printable(found.detected.told),
         sizes=_sizes(len(found.dataset)),
     )
+
+
+def _as_told(own: Table) -> Iterator[str]:
+    """The options that say how the table is read, as `init` was given them."""
+    for one in fields(own.columns):
+        if isinstance(name := getattr(own.columns, one.name), str):
+            yield f"--{one.name} {shlex.quote(name)}"
+    if own.offset:
+        yield f"--offset {own.offset}"
+    if not own.higher_is_better:
+        yield "--lower-is-better"
 
 
 def _sizes(variants: int) -> list[int]:

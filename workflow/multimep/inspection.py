@@ -195,10 +195,26 @@ def summary(found: Inspected) -> str:
     return "\n".join(lines)
 
 
-def dataset_of(path: Path, wild_type: str) -> Dataset:
-    """The dataset that `multimep dataset` wrote, or one's own table where its wild type is given."""
+def named(mutant: str = "", sequence: str = "", fitness: str = "", std: str = "", replicates: str = "") -> Columns:
+    """The columns that a person names; those without a name are detected."""
+    return Columns(mutant or None, fitness or None, std or None, replicates or None, sequence or None)
+
+
+def dataset_of(
+    path: Path, wild_type: str, columns: Columns | None = None, offset: int = 0, higher_is_better: bool = True
+) -> Dataset:
+    """The dataset that `multimep dataset` wrote, or one's own table where its wild type is given.
+
+    Raises InspectionError where a dataset's record is not there, and for words on how to read one that has a record.
+    """
+    told = columns or Columns()
     if wild_type:
-        return inspect(table_of(path, wild_type, Columns())).dataset
+        return inspect(table_of(path, wild_type, told, "", offset, higher_is_better)).dataset
+    if told != Columns() or offset or not higher_is_better:
+        raise InspectionError(
+            f"{path}: columns, offset and direction are of a table of your own: give its --wild-type too; a dataset's "
+            "record says them itself"
+        )
     if not (record := record_path(path)).exists():
         raise InspectionError(
             f"{path}: its record {record.name} is not beside it; give --wild-type for a table of your own, or make "

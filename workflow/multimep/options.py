@@ -34,6 +34,9 @@ Language = Annotated[
 ]
 Table = Annotated[Path, typer.Argument(help="A dataset: CSV written by `multimep dataset`, its record beside it.")]
 Output = Annotated[Path, typer.Option(help="File to write.")]
+Role = Annotated[str, typer.Option(help="Name of that column; found by its cells and name if not given.")]
+Offset = Annotated[int, typer.Option(help="Added to every position: 1 for tables that count from 0.")]
+Lower = Annotated[bool, typer.Option("--lower-is-better", help="A lower value is the better mutant.")]
 Checkpoints = Annotated[
     Path | None,
     typer.Option(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from multimep.mutations import AMINO_ACIDS, WILD_TYPE, MutationError, parse
 from multimep.readers.faults import CellError
-from multimep.readers.reader import Columns, Inputs, Text, cells_of, number
+from multimep.readers.reader import Columns, Inputs, Text, cells_of, has_decimal_comma, number
 from multimep.variants import COVARIATE_PREFIX
 
 DELIMITERS = (",", ";", "\t")
@@ -136,5 +136,5 @@ def _is_number(text: str) -> bool:
     try:
         number(text, "")
     except CellError:
-        return False
+        return has_decimal_comma(text)  # told row by row when it is read
     return True

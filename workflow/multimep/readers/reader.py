@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,6 +213,14 @@ def _sound(row: Row) -> Row:
     return row
 
 
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?", re.ASCII)
+
+
+def has_decimal_comma(text: str) -> bool:
+    """Whether a cell holds a number such as 0,71: it is refused, for 1,234 may mean a thousand and more."""
+    return _DECIMAL_COMMA.fullmatch(text.strip()) is not None
+
+
 def number(text: str, name: str) -> float:
     """The finite number in a cell; raises CellError for empty, NaN, infinite and non-numeric text."""
     try:
@@ -219,7 +228,9 @@ def number(text: str, name: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise CellError(f"{name} is {shown(text.strip())}, not a finite number" if text.strip() else f"{name} is empty")
+        comma = "; write a decimal point for the comma, or give the Excel workbook" if has_decimal_comma(text) else ""
+        said = f"{name} is {shown(text.strip())}, not a finite number{comma}"
+        raise CellError(said if text.strip() else f"{name} is empty")
     return value
 
 
