@@ -181,15 +181,18 @@ class Study:
     def said(self) -> str:
         return (self.folder / "snakemake.log").read_text(errors="replace")
 
-    def tables(self) -> dict[str, bytes]:
-        """All that the study found, by path: files as they are, stores by content, report.json without its run."""
+    def tables(self, but: str = "") -> dict[str, bytes]:
+        """All that the study found, by path: files as they are, stores by content, report.json without its run.
+
+        `but`: a file that is not looked at.
+        """
         found = {}
-        for pattern in ("datasets/*", "splits/*/*", "predictions/*/*/*", "metrics/*", "leaks.json", "checkpoint.json"):
+        files = ("datasets/*", "splits/*/*", "predictions/*/*/*", "metrics/*", "leaks.json", "checkpoint.json")
+        for pattern in (*files, "embeddings/*.h5"):
             for path in self.results.glob(pattern):
-                if not path.name.startswith("."):
-                    found[str(path.relative_to(self.results))] = path.read_bytes()
-        for path in self.results.glob("embeddings/*.h5"):
-            found[f"embeddings/{path.name}"] = content(path)
+                name = str(path.relative_to(self.results))
+                if not path.name.startswith(".") and name != but:
+                    found[name] = content(path) if path.suffix == ".h5" else path.read_bytes()
         if (self.results / "report.json").exists():
             found["report.json"] = findings(self.results / "report.json")
         return found
