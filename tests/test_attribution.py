@@ -25,6 +25,7 @@ from multimep.dataset import Variants
 from multimep.explanation import Subject, explain, lacking, subject_of
 from multimep.methods import METHODS
 from multimep.methods.features import one_hot
+from multimep.methods.method import FitError
 from multimep.methods.recalibrated import Recalibrated
 from multimep.methods.site_gp import SiteGP
 from multimep.mutations import COLUMN, WILD_TYPE, format_genotype, parse
@@ -58,6 +59,15 @@ class Formula:
 
     def state(self) -> None:
         raise NotImplementedError
+
+
+class Given(Formula):
+    """One that reads a covariate."""
+
+    def predict(self, variants: Variants) -> Predictions:
+        if "given" not in variants.covariates:
+            raise FitError("no covariate given")
+        return super().predict(variants)
 
 
 def subsets(mutant: str):
@@ -146,10 +156,19 @@ def test_orders_depend_on_seed_and_variant_alone_and_every_second_is_the_reverse
     assert (drawn != orders(MANY, EXACT + 2, 1)).any()
 
 
+def test_covariates_that_a_method_does_not_read_need_not_be_given_for_sub_variants(landscape, embedder):
+    data = landscape()
+    predictor = METHODS["additive"]().fit([data], embedder, 0)
+    asked = data.variants.select(data.variants.mutants[:3])
+    given = dataclasses.replace(asked, covariates={"other": np.arange(3.0)})
+    wanted = sub_variants(asked.mutants, 0)
+    assert means(predictor, given, wanted) == means(predictor, asked, wanted)
+
+
 def test_sub_variants_without_the_covariates_that_a_file_gives_are_refused_by_name():
     asked = Variants("one", "ADFH", (FOUR, "A1C"), {"given": np.zeros(2)})
     with pytest.raises(AttributionError, match=r"covariates \(given\) of WT, D2E, .* add rows of these 14 variants"):
-        means(Formula(len), asked, (*asked.mutants, *sub_variants([FOUR], 0)[:1], *subsets(FOUR)[2:-1]))
+        means(Given(len), asked, (*asked.mutants, *sub_variants([FOUR], 0)[:1], *subsets(FOUR)[2:-1]))
 
 
 @pytest.fixture(scope="module")

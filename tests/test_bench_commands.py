@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import re
+import shlex
 import shutil
 import zipfile
 from pathlib import Path
@@ -249,6 +250,19 @@ def test_every_faulty_row_is_listed_however_many_and_an_offset_is_proposed(bench
     assert next(iter(header.taught["shifted"])) == f"{GB1[0]}1A"
 
 
+def test_a_table_is_named_after_its_file_whatever_that_is_called(run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("my table (2).csv").write_text("mutant,fitness,replicate\nM1A,1,1\nM1A,2,2\nK2A,1,1\nT3A,0.5,1\n")
+    words = ["fit", "my table (2).csv", "--wild-type", "MKT", "--method", "additive", "--output", "out.safetensors"]
+    done = run(" ".join(map(shlex.quote, words)))
+    assert done.status == 0, done.err
+    header = read_header(Path("out.safetensors"))
+    assert header.taught == {
+        "my_table_2_": {"M1A": 1.5, "K2A": 1.0, "T3A": 0.5}
+    }  # `replicate` counts, it weighs nothing
+    assert Path("out.safetensors").stat().st_mode & 0o777 == Path("my table (2).csv").stat().st_mode & 0o777
+
+
 def test_decimal_commas_are_refused_row_by_row_with_the_way_out(run, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     Path("own.csv").write_text("variant;wert\nWT;1,00\nM1A;0,71\nK2A;-,5e1\n")
@@ -298,6 +312,14 @@ WRONG = {
     "no gene": ("recommend scan.safetensors --dna atg.txt --output out", ["in none of its three frames"]),
     "unknown host": (f"{WISH} {{host: moss}}", ["'moss'", "e_coli"]),
     "another protein's control": (f"{WISH} {{rules: {{controls: {{Y2A: 1}}}}}}", ["Y2A: the wild type has K"]),
+    "forbidden, not there": (f"{WISH} {{rules: {{forbidden: [K13Y]}}}}", ["forbidden: K13Y: the wild type has E"]),
+    "cap of no site": (f"{WISH} {{rules: {{site_caps: {{99: 0}}}}}}", ["site_caps: 99 lies outside the wild type"]),
+    "draws without end": (f"{WISH} {{acquisition: thompson, draws: 1000000000000}}", ["draws", "from 1 to 100,000"]),
+    "search without end": (f"{WISH} {{search: {{population: 1000000000000}}}}", ["1,000,000 at most"]),
+    "wishes with a tag": (f"{WISH} {{rules: {{forbidden: !!set {{E13Y}}}}}}", ["--settings", "write it without a tag"]),
+    "half a brace": ("recommend scan.safetensors --output out --settings {", ["--settings: not YAML or JSON"]),
+    "no site at all": (f"{ASK} --sites ,", ["names none", "3,17,20-24"]),
+    "no mutant explained": ("explain scan.safetensors --output out --mutants=", ["--mutants names none"]),
     "strange plate": (f"{WISH} {{plate: 100}}", ["plate", "96"]),
 }  # fmt: skip
 
@@ -311,6 +333,16 @@ def test_wrong_uses_end_with_one_line_and_status_2(case, walked, run, monkeypatc
     line, fragments = WRONG[case]
     assert_refused(run(line), fragments)
     assert not Path("out").exists()
+
+
+def test_a_negative_seed_is_refused_by_every_command_that_takes_one(walked, run, monkeypatch):
+    monkeypatch.chdir(walked)
+    done = run("recommend scan.safetensors --output out --seed -1")
+    assert (
+        done.status == 2
+        and "'--seed': Input should be greater than or equal to 0" in done.err
+        and not Path("out").exists()
+    )
 
 
 # New variants

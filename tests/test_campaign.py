@@ -98,6 +98,9 @@ def test_what_cannot_be_replayed_is_refused(landscape):
         run(landscape, Campaign())
     with pytest.raises(CampaignError, match="a method and its acquisition"):
         Policy("site_gp", acquisition="random")
+    for draws in (0, -1, 10**12):
+        with pytest.raises(CampaignError, match=f"draws: {draws} must be from 1 to 100,000"):
+            Policy("site_gp", acquisition="thompson", draws=draws)
     with pytest.raises(CampaignError, match="batch: 0"):
         Campaign(batch=0)
     with pytest.raises(AcquisitionError, match="additive has no joint posterior"):

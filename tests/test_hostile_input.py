@@ -341,6 +341,21 @@ def test_what_is_no_address_is_refused_in_one_line(url: str) -> None:
         File(url=url, sha256=DIGEST)
 
 
+@pytest.mark.parametrize("url", ["https://user:pa55@host:port/x.csv", "https://[bad/x?token=pa55", "http://pa55@[/x"])
+def test_an_address_that_cannot_be_taken_apart_is_told_without_its_secret(url: str) -> None:
+    with pytest.raises(AddressError, match="no URL") as caught:
+        check(url)
+    assert "pa55" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ['a: !!int ""', 'a: !!float ""', "a: !!int '-'", "a: !!set {b}", "a: !!binary Mw==", "a: !!omap [b: 1]"]
+)
+def test_values_with_a_tag_are_refused_or_plain(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^here: [^\n]+$"):
+        settings.parse(text, "here")
+
+
 # Programs in data
 
 

@@ -152,10 +152,12 @@ IMPOSSIBLE = {
     "nobody carries it": ({"required": {"A4C": 1}}, ["required.A4C 0 (is 1)"]),
     "more than there are": ({"required": {"A4C": 1, "K2C": 99}}, ["with all of", "required.A4C 0", "required.K2C"]),
     "too many": ({"mutants": 6, "wells": 8, "site_cap": 1}, ["mutants 5 (is 6)", "site_cap 2 (is 1)"]),
-    "too dear": ({"mutants": 3, "mutant_price": 10.0, "budget": 25.0}, ["mutants 2 (is 3)", "budget 30 (is 25)"]),
+    "too dear": ({"mutants": 3, "mutant_price": 10.0, "budget": 25.0}, ["mutants 2 (is 3)", "budget 30.00 (is 25)"]),
     "too near": ({"required": {"M1A": 2}, "distance": 3}, ["required.M1A 1 (is 2)", "distance below 3"]),
     "a site closed": ({"required": {"M1A": 1}, "site_caps": {1: 0}}, ["required.M1A 0 (is 1)", "site_caps.1 1 (is 0)"]),
     "nothing allowed": ({"forbidden": ("M1A", "M1C", "K2A")}, ["none of 3 candidates is allowed", "`forbidden`"]),
+    "cents": ({"mutants": 3, "mutant_price": 33.3334, "budget": 50.0}, ["budget 100.01 (is 50)"]),
+    "all sites closed": ({"site_cap": 1, "site_caps": {1: 0, 2: 0, 3: 0, 5: 0, 8: 0}}, ["site_caps: leave no mutant"]),
     "no money": ({"mutant_price": 10.0, "budget": 5.0}, ["budget: 5 pays for no mutant"]),
 }
 
@@ -178,9 +180,17 @@ CONTRADICTIONS = {
     "wanted and not": ({"required": {"M1A": 1}, "forbidden": ("M1A",)}, "M1A is in both"),
     "no mutation": ({"forbidden": ("U1A",)}, "unknown amino acid 'U'"),
     "two mutations": ({"required": {"M1A:K2A": 1}}, "is not one mutation"),
-    "no replicate": ({"replicates": 0}, "replicates: 0 must be 1 or more"),
+    "twice in other words": ({"controls": {"K2W": 1, " K02W": 1}}, "controls: K2W stands twice"),
+    "more wells than plates": ({"wells": 10**7}, "wells: 10000000 must be from 1 to 100,000"),
+    "no replicate": ({"replicates": 0}, "replicates: 0 must be from 1 to 100,000"),
     "negative": ({"budget": -1.0}, "budget: -1.0 must be 0 or more"),
 }
+
+
+def test_rules_write_mutations_in_the_one_way_by_which_candidates_are_joined():
+    rules = Rules(controls={"": 1, "K2W , M1A": 2}, required={"K02W": 1}, forbidden=("M1A ",))
+    assert (rules.controls, rules.required, rules.forbidden) == ({"WT": 1, "M1A:K2W": 2}, {"K2W": 1}, ("M1A",))
+    assert not rules.allows(Candidate("M1A:K2W", 0.0, ()).genotype)
 
 
 @pytest.mark.parametrize("case", CONTRADICTIONS)

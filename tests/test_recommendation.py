@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import additive_landscape
+from multimep import proximity
 from multimep.acquisition import AcquisitionError, Wanted, draws, expected_improvement, thompson, ucb
 from multimep.candidates import CandidateError, Space, parse_sites, recombinations, space
 from multimep.dataset import Dataset, Variants
@@ -99,6 +100,16 @@ def test_what_is_far_is_said_and_why():
     assert training.reach == 1
     assert training.remarks(asked, nearest) == (NEAR, SITE, SITE, NEAR, BOTH)
     assert Training(("M1A",)).remarks([parse("M1C")], np.array([1])) == (DISTANT,)
+
+
+def test_the_reach_of_many_rows_is_that_of_a_sample_against_all_of_them(monkeypatch):
+    names = tuple(space("toy", WILD_TYPE, [1, 2, 3, 4], 1, 2, "ACDE"))
+    names = (*(name for name in names if hash(name[0]) % 2 or ":" in name), "Y5W:I6W:A7W:K8W")
+    whole, turned = Training(names), Training(names[::-1])
+    exact = whole.reach
+    for size in (7, 40, len(names) - 1):
+        monkeypatch.setattr(proximity, "SAMPLE", size)
+        assert Training(names).reach == Training(turned.mutants).reach == exact == 1
 
 
 # Search
@@ -203,6 +214,14 @@ def test_the_plate_holds_the_best_unmeasured_candidates_where_no_rule_forbids_it
     assert found.exhaustive
     assert found.seen == len(names)
     assert len(found.wells) == 12
+
+
+def test_recombinations_keep_to_the_wanted_sites_and_residues(bench):
+    sites = sorted({one.position for name in bench.measured for one in parse(name)})[:4]
+    asked = Wishes(sites=",".join(map(str, sites)), residues="ACDEFGHIKL", rules=SMALL)
+    chosen = [one for mutant in recommend(bench, asked, None, 0).choice.chosen for one in mutant.genotype]
+    assert {one.position for one in chosen} <= set(sites) and {one.substitute for one in chosen} <= set("ACDEFGHIKL")
+    assert {str(one) for one in chosen} <= {str(one) for name in bench.measured for one in parse(name)}
 
 
 def test_lower_is_better_turns_the_choice(bench):

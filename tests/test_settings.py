@@ -1,5 +1,6 @@
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from multimep import settings
+from multimep import contradictions, settings
 from multimep.methods import METHODS
 from multimep.schemes import SCHEMES
 from multimep.schemes.low_n import LowN
@@ -116,6 +117,22 @@ def test_what_is_wrong_is_refused_with_the_place_where_it_stands(path, value, wo
     with pytest.raises(SettingsError) as error:
         study(changed(*path, to=value))
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("seed", -1, "config.seed: -1 must be 0 or more"),
+        ("campaign", {"first": 2}, "config.campaign: first: 2 must be 3 or more"),
+        ("campaign", {"policies": {"a": {"method": "site_gp", "draws": 0}}}, "config.campaign: draws: 0"),
+        ("campaign", {"policies": {"a": {"method": "nope"}}}, "config.campaign.policies.a: no method 'nope'"),
+    ],
+)
+def test_what_would_fail_when_all_else_is_done_is_refused_before_any_job(key, value, words):
+    (fault,) = contradictions.strangers(changed(key, to=value))
+    assert fault.startswith(words)
+    with pytest.raises(SettingsError, match=re.escape(words.split(": ")[-1])):
+        study(changed(key, to=value))
 
 
 def test_a_split_of_some_datasets_is_for_methods_that_learn_each_alone():

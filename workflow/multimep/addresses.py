@@ -22,7 +22,9 @@ def split(url: str) -> SplitResult:
         parts = urlsplit(url)
         _ = parts.port, parts.hostname
     except ValueError as error:
-        raise AddressError(f"{url!r}: no URL ({error}); write https://host/path") from error
+        told = re.sub("//[^/@]*@", "//", re.split("[?#]", url)[0])
+        reason = "" if told != url else f" ({error})"  # which may quote what is hidden here
+        raise AddressError(f"{told!r}: no URL{reason}; write https://host/path") from error
     return parts
 
 

@@ -18,7 +18,7 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Float, Int
 
-from multimep.methods.method import Predictor
+from multimep.methods.method import FitError, Predictor
 from multimep.mutations import Genotype, format_genotype, parse
 from multimep.variants import Variants
 
@@ -72,11 +72,14 @@ def means(predictor: Predictor, asked: Variants, names: Sequence[str]) -> dict[s
 
     Raises AttributionError where those asked have covariates and a named one is not among them.
     """
-    whole = (
-        _with_covariates(asked, names)
-        if asked.covariates
-        else Variants(asked.dataset, asked.wild_type, tuple(names), {}, asked.structure)
-    )
+    lacking = [one for one in names if one not in asked.row_of]
+    if asked.covariates and lacking and _reads_covariates(predictor, asked):
+        raise AttributionError(
+            f"covariates ({', '.join(asked.covariates)}) of {', '.join(lacking[:5])} are not given; add rows of "
+            f"these {len(lacking)} variants to the file"
+        )
+    bare = Variants(asked.dataset, asked.wild_type, tuple(names), {}, asked.structure)
+    whole = asked.select(names) if asked.covariates and not lacking else bare
     found: dict[str, float] = {}
     for start in range(0, len(whole), BLOCK):
         part = predictor.predict(whole.select(whole.mutants[start : start + BLOCK]))
@@ -84,14 +87,13 @@ def means(predictor: Predictor, asked: Variants, names: Sequence[str]) -> dict[s
     return found
 
 
-def _with_covariates(asked: Variants, wanted: Sequence[str]) -> Variants:
-    lacking = [one for one in wanted if one not in asked.row_of]
-    if lacking:
-        raise AttributionError(
-            f"covariates ({', '.join(asked.covariates)}) of {', '.join(lacking[:5])} are not given; add rows of "
-            f"these {len(lacking)} variants to the file"
-        )
-    return asked.select(wanted)
+def _reads_covariates(predictor: Predictor, asked: Variants) -> bool:
+    """Whether a prediction cannot do without them."""
+    try:
+        predictor.predict(Variants(asked.dataset, asked.wild_type, asked.mutants[:1], {}, asked.structure))
+    except FitError:
+        return True
+    return False
 
 
 def _needed(mutant: str, seed: int) -> Iterator[str]:

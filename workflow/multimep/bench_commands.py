@@ -181,7 +181,7 @@ def recommend(
 
     paths.check([path for path in (predictor, variants, dna) if path], [])
     whole_folder.check_new(output)
-    _, values = studies.read_configuration(settings)
+    _, values = studies.read_configuration(settings, "--settings")
     wishes = typed_values.build(recommendation.Wishes, values, "--settings")
     header, name, loaded = _loaded(predictor, dataset, mirror, cache)
     wild_type, measured = header.datasets[name], predictor_file.lesson(header, name, predictor)

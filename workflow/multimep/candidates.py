@@ -112,6 +112,8 @@ def parse_sites(text: str) -> tuple[int, ...]:
         if dash and int(first) > int(last):
             raise CandidateError(f"sites: {part} has no site; write the smaller number first")
         found.update(range(int(first), int(last or first) + 1))
+    if text.strip() and not found:
+        raise CandidateError(f"sites: {shown(text)} names none; write 3,17,20-24, or nothing for all sites")
     return tuple(sorted(found))
 
 

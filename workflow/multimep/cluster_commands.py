@@ -38,7 +38,7 @@ def plan(
         files = [str(results / path) for path in layout.predictions(values, list(values["datasets"]))]
         wanted = [path for path in files if not Path(path).exists()]
     else:
-        summary = sys.stdin.read() if str(needed) == "-" else studies.read_text(needed)
+        summary = studies.read_text(None if str(needed) == "-" else needed)
         wanted = list(planning.outdated(summary))
     found = planning.make(values, results, wanted, factors)
     planning.write(found, output)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from multimep import addresses, layout, paths
 from multimep.layout import Config
+from multimep.policies import Campaign, CampaignError, Policy
+from multimep.prices import PRICES
 
 FORMAT = 1
 """Of a configuration; raised when a key changes its meaning."""
@@ -29,6 +31,8 @@ def strangers(config: Config) -> Iterator[str]:
     Before these, names that could not stand in a path, and addresses that hold a secret.
     """
     yield from _outsiders(config)
+    if config.get("seed", 0) < 0:
+        yield f"config.seed: {config['seed']} must be 0 or more"
     for split, chosen in config["splits"].items():
         unknown = sorted(set((chosen or {}).get("datasets", ())) - set(config["datasets"]))
         if unknown:
@@ -37,6 +41,7 @@ def strangers(config: Config) -> Iterator[str]:
         unknown = sorted(set(named) - set(config["datasets"]))
         if unknown:
             yield f"config.{block}.datasets: no dataset {', '.join(unknown)} in this study"
+    yield from _replay_faults(config.get("campaign") or {})
     if layout.plated(config):
         yield from _plate_strangers(config, str(config["recommend"].get("method", "")))
     for label in config["methods"]:
@@ -60,6 +65,19 @@ def _plate_strangers(config: Config, label: str) -> Iterator[str]:
             f"config.recommend.method: {label or 'none is named'}; choose one of the study's methods that learn each "
             f"protein alone: {', '.join(alone)}"
         )
+
+
+def _replay_faults(block: Config) -> Iterator[str]:
+    """What makes a campaign fail when all else is done."""
+    try:
+        Campaign(**{key: block[key] for key in ("first", "batch", "rounds", "seeds") if key in block})
+        for one in (block.get("policies") or {}).values():
+            Policy(**one)
+    except CampaignError as error:
+        yield f"config.campaign: {error}"
+    for name, one in (block.get("policies") or {}).items():
+        if one.get("method", "") not in ("", *PRICES):
+            yield f"config.campaign.policies.{name}: no method {one['method']!r}; `multimep methods` lists them"
 
 
 def _outsiders(config: Config) -> Iterator[str]:

@@ -6,7 +6,9 @@ that are none. JSON is read as JSON, for to YAML its `\ud83d\ude00` is no letter
 
 import json
 import math
+import sys
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,17 @@ def text(path: Path, limit: int | None = None) -> str:
         return content(path, limit).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+
+
+def standard_input(limit: int) -> str:
+    """The text that comes through a pipe, without the end of its last line; raises DocumentError as `text` does."""
+    found = sys.stdin.buffer.read(limit + 1)
+    if len(found) > limit:
+        raise DocumentError(f"the standard input: has more than {limit} bytes; divide it or take out what is no data")
+    try:
+        return found.decode("utf-8-sig").removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"the standard input: not UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def shown(words: str, most: int = 60) -> str:
@@ -109,8 +122,8 @@ def _yaml(words: str) -> Any:
         return yaml.load(words, _Loader)  # noqa: S506 (a SafeLoader with bounds)
     except DocumentError:
         raise
-    except (yaml.YAMLError, ValueError, KeyError, AttributeError, OverflowError) as error:
-        # PyYAML lets the last four out for scalars such as 0x_, 2001-99-99 and !!bool x
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, OverflowError, TypeError) as error:
+        # PyYAML lets all but the first out for scalars such as 0x_, 2001-99-99, !!bool x and !!int ""
         raise DocumentError(f"not YAML or JSON ({' '.join(str(error).split())[:300]})") from error
 
 
@@ -188,6 +201,10 @@ def _inside(value: Mapping[Hashable, Any] | list[Any]) -> Iterator[Any]:
 
 
 def _check_scalar(value: Any, finite: bool) -> None:
+    if not isinstance(value, str | int | float | date | None):
+        raise DocumentError(
+            f"{shown(str(value))} is no plain value but a {type(value).__name__}; write it without a tag"
+        )
     if isinstance(value, float) and finite and not math.isfinite(value):
         raise DocumentError(f"{value} is not a finite number")
     if isinstance(value, str) and not value.isascii():

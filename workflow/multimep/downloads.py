@@ -190,7 +190,12 @@ def _copy(url: str, address: str, partial: Path) -> None:
         raise DownloadError(f"{url}: {address} names the host {parts.netloc!r}; write file:///absolute/folder")
     if not source.is_file():
         raise DownloadError(f"{url}: there is no file {source}; copy it there or take the mirror out of the config")
-    shutil.copyfile(source, partial)
+    try:
+        shutil.copyfile(source, partial)
+    except OSError as error:
+        if error.filename != str(source):
+            raise
+        raise DownloadError(f"{url}: {source} cannot be read ({error.strerror}); make it readable") from error
 
 
 def _download(url: str, address: str, partial: Path, *, trusted: bool) -> None:

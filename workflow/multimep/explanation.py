@@ -152,6 +152,8 @@ def asked_of(subject: Subject, file: Path | None, mutants: Sequence[str], higher
     genotypes = [parse(one) for text in mutants for one in text.split()]
     for one in genotypes:
         check(one, subject.wild_type)
+    if mutants and not genotypes:
+        raise ExplanationError("--mutants names none; write it as in --mutants A23V:C45D")
     names = [format_genotype(one) for one in genotypes] or _best(subject.measured, higher_is_better)
     if not names:
         raise ExplanationError("the predictor does not name its training variants; give --variants or --mutants")

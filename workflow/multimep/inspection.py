@@ -1,5 +1,6 @@
 """One's own table before anything is learnt from it: every fault row by row, and what a colleague would remark."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -77,11 +78,15 @@ class Inspected:
 def table_of(
     path: Path, wild_type: str, columns: Columns, name: str = "", offset: int = 0, higher_is_better: bool = True
 ) -> Table:
-    """The table in `path`, named after the file where no name is given; raises PathError for what cannot be read."""
+    """The table in `path`, named after the file where no name is given; raises PathError for what cannot be read.
+
+    A file's name may hold what the name of a dataset may not: its other characters become `_`.
+    """
     files = [path, *([Path(wild_type)] if Path(wild_type).suffix else [])]
     paths.check(files, [])
-    paths.check_name(name or path.stem)
-    return Table(name or path.stem, path, wild_type, columns, offset, higher_is_better)
+    chosen = name or re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem).lstrip("_.-")[:100] or "table"
+    paths.check_name(chosen)
+    return Table(chosen, path, wild_type, columns, offset, higher_is_better)
 
 
 def inspect(own: Table) -> Inspected:

@@ -18,7 +18,7 @@ Settings = Annotated[
         "NAME`, docs/configuration.md)."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Everything random follows from this number.")]
+Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from this number.")]
 Mirror = Annotated[
     str,
     typer.Option(

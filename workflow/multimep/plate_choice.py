@@ -48,6 +48,8 @@ def choose(candidates: Sequence[Candidate], rules: Rules, effort: Effort) -> Cho
         raise PlateError(remedies(allowed, rules, effort))
     chosen = [one for one, x in zip(allowed, made.x, strict=True) if round(x.varValue)]
     if not chosen:
+        if rules.budget is None:
+            raise PlateError("site_caps: leave no mutant; raise them")
         raise PlateError(f"budget: {rules.budget:g} pays for no mutant; raise it")
     ordered = tuple(sorted(chosen, key=lambda one: (-one.value, one.mutant)))
     return Choice(ordered, -found[0], -found[1], time.monotonic() - begin, rules.price(ordered))

@@ -4,6 +4,7 @@ An elastic programme breaks rules on purpose: with x >= 0 as the slack of one ru
 what that rule would have to allow. Where no rule alone suffices, all give way together, as little as possible.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import pulp
@@ -61,4 +62,6 @@ def _words(rules: Rules, name: str, slack: float) -> str:
         return f"distance below {rules.distance}"
     if name == "mutants" or name.startswith("required."):
         return f"{name} {max(limit - slack, 0):.0f} (is {limit:g})"
+    if name == "budget":
+        return f"budget {math.ceil((limit + slack) * 100 - 1e-6) / 100:.2f} (is {limit:g})"
     return f"{name} {limit + slack:.6g} (is {limit:g})"

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from multimep.mutations import Genotype, MutationError, parse
+from multimep.mutations import Genotype, MutationError, check, format_genotype, parse
+
+MOST_WELLS = 100_000
+"""Of an order: a thousand plates. Beyond it the mean value of a plate is lost in the solver's tolerance."""
 
 
 class PlateError(ValueError):
@@ -82,7 +85,7 @@ class Rules:
     def __post_init__(self) -> None:
         """Refuse numbers without a meaning and rules that contradict each other, before any candidate is seen."""
         self._check_numbers()
-        self._check_mutations()
+        self._make_canonical()
         if self.most < 1:
             raise PlateError(
                 f"wells: {self.wells} hold no mutant beside {self.control_wells} of controls at {self.replicates} "
@@ -101,23 +104,23 @@ class Rules:
         positive |= {f"controls.{name}": value for name, value in self.controls.items()}
         positive |= {f"required.{name}": value for name, value in self.required.items()}
         for name, number in positive.items():
-            if number < 1:
-                raise PlateError(f"{name}: {number} must be 1 or more")
+            if not 1 <= number <= MOST_WELLS:
+                raise PlateError(f"{name}: {number} must be from 1 to {MOST_WELLS:,}")
         prices = {name: getattr(self, name) for name in ("diversity", "oligo_price", "mutant_price", "well_price")}
         prices |= {f"site_caps.{site}": cap for site, cap in self.site_caps.items()}
         for name, price in (prices | ({} if self.budget is None else {"budget": self.budget})).items():
             if not 0 <= price < float("inf"):
                 raise PlateError(f"{name}: {price} must be 0 or more")
 
-    def _check_mutations(self) -> None:
-        for name, texts in (("controls", self.controls), ("required", self.required), ("forbidden", self.forbidden)):
-            for text in texts:
-                try:
-                    genotype = parse(text)
-                except MutationError as error:
-                    raise PlateError(f"{name}: {error}") from error
-                if name != "controls" and len(genotype) != 1:
-                    raise PlateError(f"{name}: {text!r} is not one mutation such as A23V")
+    def _make_canonical(self) -> None:
+        """Write every genotype in the one way by which variants are joined."""
+        for name in ("controls", "required"):
+            numbers = getattr(self, name)
+            texts = [_canonical(name, text) for text in numbers]
+            if len(set(texts)) < len(texts):
+                raise PlateError(f"{name}: {next(one for one in texts if texts.count(one) > 1)} stands twice")
+            object.__setattr__(self, name, dict(zip(texts, numbers.values(), strict=True)))
+        object.__setattr__(self, "forbidden", tuple(_canonical("forbidden", text) for text in self.forbidden))
         both = sorted(set(self.required) & set(self.forbidden))
         if both:
             raise PlateError(f"required and forbidden: {both[0]} is in both; take it from one")
@@ -137,6 +140,18 @@ class Rules:
         deep = self.depth is not None and len(genotype) > self.depth
         return not deep and not any(str(one) in self.forbidden for one in genotype)
 
+    def check_fits(self, wild_type: str) -> None:
+        """Raise PlateError for a rule on a mutation or site that a protein does not have."""
+        for name, texts in (("controls", self.controls), ("required", self.required), ("forbidden", self.forbidden)):
+            for text in texts:
+                try:
+                    check(parse(text), wild_type)
+                except MutationError as error:
+                    raise PlateError(f"{name}: {error}") from error
+        for site in self.site_caps:
+            if not 1 <= site <= len(wild_type):
+                raise PlateError(f"site_caps: {site} lies outside the wild type (1 to {len(wild_type)})")
+
     def cap(self, site: int) -> int | None:
         """Mutants that may be mutated at a site."""
         return self.site_caps.get(site, self.site_cap)
@@ -146,3 +161,13 @@ class Rules:
         oligos = {oligo for one in chosen for oligo in one.oligos}
         wells = len(chosen) * self.replicates + self.control_wells
         return len(oligos) * self.oligo_price + len(chosen) * self.mutant_price + wells * self.well_price
+
+
+def _canonical(rule: str, text: str) -> str:
+    try:
+        genotype = parse(text)
+    except MutationError as error:
+        raise PlateError(f"{rule}: {error}") from error
+    if rule != "controls" and len(genotype) != 1:
+        raise PlateError(f"{rule}: {text!r} is not one mutation such as A23V")
+    return format_genotype(genotype)

@@ -11,6 +11,9 @@ class CampaignError(ValueError):
     """Settings that cannot be replayed on this landscape; the message says which."""
 
 
+MOST_DRAWS = 100_000
+
+
 @dataclass(frozen=True)
 class Policy:
     """How the next batch is chosen.
@@ -33,6 +36,8 @@ class Policy:
         """Refuse a policy that could not choose."""
         if bool(self.method) == (self.acquisition == "random"):
             raise CampaignError("a policy has a method and its acquisition, or the acquisition `random` and no method")
+        if not 1 <= self.draws <= MOST_DRAWS:
+            raise CampaignError(f"draws: {self.draws} must be from 1 to {MOST_DRAWS:,}")
 
 
 def standard() -> dict[str, Policy]:

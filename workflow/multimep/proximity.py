@@ -16,6 +16,8 @@ from multimep.mutations import Genotype, Mutation, parse
 
 QUANTILE = 0.95
 """Of the training variants' own distances to their nearest: what is beyond it is far."""
+SAMPLE = 2000
+"""Training variants whose distance to all others is asked for it."""
 PAIRS = 4_000_000
 """Distances that are held at once."""
 NEAR, DISTANT, SITE, BOTH = "", "distance", "site", "distance and site"
@@ -45,10 +47,14 @@ class Training:
 
     @cached_property
     def reach(self) -> float:
-        """Substitutions within which QUANTILE of the training variants have their nearest other one; 0 for one row."""
+        """Substitutions within which QUANTILE of the training variants have their nearest other one; 0 for one row.
+
+        Of more than SAMPLE variants every k-th by name is held against all.
+        """
         if len(self.mutants) < 2:
             return 0.0
-        nearest = _nearest(self.genotypes, self.genotypes, itself=True)
+        rows = sorted(range(len(self.mutants)), key=self.mutants.__getitem__)[:: -(-len(self.mutants) // SAMPLE)]
+        nearest = _nearest([self.genotypes[row] for row in rows], self.genotypes, rows)
         return float(np.quantile(nearest, QUANTILE, method="inverted_cdf"))
 
     def nearest(self, genotypes: Sequence[Genotype]) -> Int[np.ndarray, "n"]:
@@ -62,13 +68,15 @@ class Training:
         return tuple(words[bool(d > self.reach), site] for d, site in zip(nearest, new, strict=True))
 
 
-def _nearest(left: Sequence[Genotype], right: Sequence[Genotype], itself: bool = False) -> Int[np.ndarray, "n"]:
-    """Distance of each on the left to the nearest on the right, which is not itself where both are the same list."""
+def _nearest(
+    left: Sequence[Genotype], right: Sequence[Genotype], own: Sequence[int] | None = None
+) -> Int[np.ndarray, "n"]:
+    """Distance of each on the left to the nearest on the right, but for its own row there."""
     step, found = max(1, PAIRS // max(len(right), 1)), [np.zeros(0, dtype=np.int64)]
     for start in range(0, len(left), step):
         table = distances(left[start : start + step], right)
-        if itself:
-            table[np.arange(len(table)), start + np.arange(len(table))] = np.iinfo(table.dtype).max
+        if own is not None:
+            table[np.arange(len(table)), own[start : start + step]] = np.iinfo(table.dtype).max
         found.append(table.min(axis=1))
     return np.concatenate(found)
 

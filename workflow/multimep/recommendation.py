@@ -12,7 +12,7 @@ from multimep import oligos, plate_map
 from multimep.acquisition import AcquisitionError, Wanted, drawn, pointwise
 from multimep.candidates import Space, blocks, parse_sites, recombinations, space
 from multimep.methods.method import JointPredictor, Predictor
-from multimep.mutations import AMINO_ACIDS, Mutation, check, parse
+from multimep.mutations import AMINO_ACIDS, Mutation, parse
 from multimep.oligos import Ordering
 from multimep.plate_choice import Choice, choose
 from multimep.plate_programme import Effort, room
@@ -29,6 +29,10 @@ BLOCK = 8192
 JOINT_METHODS = "site_gp, plm_gp, combination_gp, epistasis_gp, shared_prior_gp, embedding_gp, transmep"
 
 
+MOST = {"draws": 100_000, "exhaustive": 1_000_000_000, "shortlist": 1_000_000}
+"""Of what fills memory or time without an end."""
+
+
 @dataclass(frozen=True)
 class Wishes:
     """What the next plate is to be.
@@ -36,8 +40,8 @@ class Wishes:
     Attributes:
         candidates: `recombinations` of the mutations that were measured (the default: nothing is asked that no row
             speaks of), or `combinations` of any residues at `sites`. A file of candidates takes the place of both.
-        sites: such as ``3,17,20-24``, for combinations; all sites if empty.
-        residues: that combinations may take.
+        sites: such as ``3,17,20-24``, where candidates may be mutated; all sites if empty.
+        residues: that they may take there.
         mutations: of a candidate, at least and at most.
         acquisition: `ucb` (mean + beta std), `mean`, `expected_improvement` over the best measured variant, or
             `thompson` (share of joint posterior draws in which a candidate is among the best that fit on the plate).
@@ -73,9 +77,9 @@ class Wishes:
         """Refuse what no candidate could be scored by, and a host without codons."""
         Ordering(self.host, self.flank)
         parse_sites(self.sites)
-        for name in ("draws", "exhaustive", "shortlist"):
-            if getattr(self, name) < 1:
-                raise PlateError(f"{name}: {getattr(self, name)} must be 1 or more")
+        for name, most in MOST.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise PlateError(f"{name}: {getattr(self, name)} must be from 1 to {most:,}")
 
 
 @dataclass(frozen=True)
@@ -140,8 +144,7 @@ def recommend(bench: Bench, wishes: Wishes, listed: Variants | None, seed: int) 
     Everything random follows from the seed: the search, the draws, and the wells.
     """
     rules = wishes.rules
-    for control in rules.controls:
-        check(parse(control), bench.wild_type)
+    rules.check_fits(bench.wild_type)
     source = listed if listed is not None else _space(bench, wishes)
     kept = Shortlist(wishes.shortlist, _sites(source), rules)
     size = _scored(bench, wishes, source, partial(_score, bench, wishes, kept), seed)
@@ -192,8 +195,16 @@ def _space(bench: Bench, wishes: Wishes) -> Space:
     if wishes.candidates == "combinations":
         made = space(bench.dataset, bench.wild_type, parse_sites(wishes.sites), least, most, wishes.residues)
     else:
-        made = recombinations(bench.dataset, bench.wild_type, map(parse, bench.measured), least, most)
+        made = _within(recombinations(bench.dataset, bench.wild_type, map(parse, bench.measured), least, most), wishes)
     left = dict(_allowed(made, rules))
+    return replace(made, choices=left, most=min(made.most, len(left)))
+
+
+def _within(made: Space, wishes: Wishes) -> Space:
+    """The measured mutations that lie at the wanted sites and lead to the wanted residues."""
+    sites = parse_sites(wishes.sites) or tuple(made.choices)
+    kept = {site: "".join(new for new in made.choices[site] if new in wishes.residues) for site in made.choices}
+    left = {site: residues for site, residues in kept.items() if residues and site in sites}
     return replace(made, choices=left, most=min(made.most, len(left)))
 
 

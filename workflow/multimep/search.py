@@ -17,6 +17,10 @@ Score = Callable[[tuple[str, ...]], Float[np.ndarray, "n"]]
 """From canonical texts to a number of each; higher is better."""
 
 
+MOST = 1_000_000
+"""Of individuals, and of generations."""
+
+
 @dataclass(frozen=True)
 class Genetic:
     """Settings of the search.
@@ -42,6 +46,8 @@ class Genetic:
                 f"search: population {self.population}, generations {self.generations}, tournament {self.tournament}, "
                 f"elite {self.elite}; have at least 2 individuals, one generation, and an elite below the population"
             )
+        if max(self.population, self.tournament) > MOST or self.generations > MOST:
+            raise CandidateError(f"search: population, tournament and generations are {MOST:,} at most")
 
 
 Individuals = Int[np.ndarray, "n s"]

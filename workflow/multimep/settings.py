@@ -151,26 +151,28 @@ def parse(text: str, where: str) -> Mapping[str, Any]:
     return values or {}
 
 
-def read_text(path: Path) -> str:
-    """The text of a configuration file; raises SettingsError where it is too large or not UTF-8."""
+def read_text(path: Path | None) -> str:
+    """The text of a configuration file, or of the standard input; raises SettingsError for too much, or no UTF-8."""
     try:
-        return documents.text(path, documents.WORDS)
+        return documents.text(path, documents.WORDS) if path else documents.standard_input(documents.WORDS)
     except documents.DocumentError as error:
         raise SettingsError(str(error)) from error
 
 
 def text_of(given: str) -> str:
-    """The text of a configuration that was given as a file's name or, beginning with a brace, as JSON itself."""
+    """The text of a configuration: of a file, of the standard input (-) or, beginning with a brace, of itself."""
     if given.lstrip().startswith("{"):
         return given
+    if given == "-":
+        return read_text(None)
     paths.check([Path(given)], [])
     return read_text(Path(given))
 
 
-def read_configuration(given: str) -> tuple[str, Mapping[str, Any]]:
-    """The text and the values of a configuration given as --config: a file's name, or JSON."""
+def read_configuration(given: str, option: str = "--config") -> tuple[str, Mapping[str, Any]]:
+    """The text and the values of what is given to an option: a file's name, JSON, or - for the standard input."""
     text = text_of(given)
-    return text, parse(text, "--config" if text == given else given)
+    return text, parse(text, {text: option, "-": "the standard input"}.get(given, given))
 
 
 def scheme(values: Mapping[str, Any], where: str) -> Scheme:

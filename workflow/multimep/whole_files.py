@@ -37,6 +37,13 @@ def refused(path: Path, error: Exception) -> WritingError:
     return WritingError(f"{path}: cannot be written ({reason}); {REMEDIES.get(number or 0, ELSE)}")
 
 
+def _rights() -> int:
+    """Those of a new file of this process."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
 @contextmanager
 def whole(path: Path, *failures: type[Exception]) -> Iterator[Path]:
     """A file beside `path` to be written, which takes its place when the block succeeds and is gone when it fails.
@@ -49,6 +56,7 @@ def whole(path: Path, *failures: type[Exception]) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
+        partial.chmod(_rights())  # safetensors gives its files to their owner alone
         partial.replace(path)
     except OSError as error:
         if error.filename is None or Path(error.filename) in (partial, path, *path.parents):

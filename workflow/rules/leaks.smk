@@ -27,5 +27,5 @@ rule leaks:
         results=lambda wildcards, output: Path(output[0]).parent,
         version=VERSION,
     shell:
-        "multimep leaks --config {params.config:q} --results {params.results:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        "multimep leaks --config - --results {params.results:q} --output {output:q}"
+        " <<< {params.config:q} > {log:q} 2>&1"

@@ -34,5 +34,5 @@ rule report:
         results=lambda wildcards, output: Path(output[0]).parent,
         version=VERSION,
     shell:
-        "multimep report --config {params.config:q} --results {params.results:q}"
-        " --output {output.page:q} > {log:q} 2>&1"
+        "multimep report --config - --results {params.results:q} --output {output.page:q}"
+        " <<< {params.config:q} > {log:q} 2>&1"

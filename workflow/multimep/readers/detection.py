@@ -18,7 +18,7 @@ SHORTEST = 10
 NAMES: Mapping[str, tuple[str, ...]] = {
     "fitness": ("fitness", "score", "dms_score", "activity", "y", "value", "measurement", "target", "readout"),
     "std": ("std", "sd", "stdev", "stddev", "standard deviation", "standard_deviation"),
-    "replicates": ("replicates", "replicate", "n", "reps"),
+    "replicates": ("replicates", "n", "reps"),  # `replicate` is mostly the number of the repeat, not of repeats
 }
 """Names by which a column is known, best first; capitals do not matter."""
 
