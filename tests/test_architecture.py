@@ -272,6 +272,11 @@ def test_what_the_snakefile_imports_does_not_import_torch():
     assert run(code) == "False False\n"
 
 
+def test_scoring_predictions_does_not_import_scipy_s_statistics():  # half of a short job's start
+    code = "import sys; from multimep import settings, evaluation_job; print('scipy.stats' in sys.modules)"
+    assert run(code) == "False\n"
+
+
 def test_the_rules_import_nothing_of_multimep_but_its_version_and_its_light_rooms():
     root = PACKAGE.parents[1]
     for path in (root / "Snakefile", *sorted((root / "workflow" / "rules").glob("*.smk"))):
