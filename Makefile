@@ -8,6 +8,9 @@ CORES ?= all
 LOGGER := $(shell test -t 2 && echo --logger rich)
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) $(LOGGER)
 
+# Hundreds of short processes start here: what one has compiled the others read.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run dry-run fetch test check shapes docs format lock schema clean bench fuzz audit faults
 
 run: $(VENV)/ready

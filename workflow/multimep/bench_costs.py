@@ -1,6 +1,7 @@
 """What replaying a landscape and choosing a plate are going to take; light, for the Snakefile imports it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from multimep import costs, layout
@@ -27,12 +28,10 @@ def campaign(config: Config, record: str, model: str, factors: Mapping[str, floa
     plan, (rows, length) = Campaign(**numbers), costs.read_size(record)
     measured = [min(rows, plan.first + number * plan.batch) for number in range(plan.rounds)] * plan.seeds
     fits = tuple((taught, rows - taught) for taught in measured)
-    chosen = dict(_methods(asked.get("policies")))
-    works = [
-        Work(method, fits, length, costs.read_model(model), settings) for method, settings in chosen.values() if method
-    ]
+    chosen, size = dict(_methods(asked.get("policies"))), costs.read_model(model)
+    works = [Work(method, fits, length, size, settings) for method, settings in chosen.values() if method]
     works += _embedding(config, list(chosen.values()), rows, length, model)
-    return _together([costs.predict(work, factors=factors) for work in works])
+    return _together([_one_by_one(work, factors) for work in works])
 
 
 def plate(config: Config, label: str, record: str, model: str, factors: Mapping[str, float]) -> Cost:
@@ -47,6 +46,12 @@ def plate(config: Config, label: str, record: str, model: str, factors: Mapping[
     )
     solver = float((wishes.get("solver") or {}).get("seconds", SOLVER))
     return Cost(scoring.seconds + solver, held.memory, gpu=False)
+
+
+def _one_by_one(work: Work, factors: Mapping[str, float]) -> Cost:
+    """The cost of fits of which no two are held at once."""
+    largest = costs.predict(replace(work, folds=work.folds[-1:]), factors=factors)
+    return replace(largest, seconds=costs.predict(work, factors=factors).seconds)
 
 
 def _methods(policies: Mapping[str, Any] | None) -> Iterator[tuple[str, tuple[str, Mapping[str, Any]]]]:
