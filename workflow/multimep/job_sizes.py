@@ -67,10 +67,10 @@ class Work:
 
 
 def texts(work: Work) -> float:
-    """MiB of variants as a command reads and divides them, whatever it does with them: three objects a mutation."""
-    # mutant, genotype, row by name: 1.4 kB; its sequence; in every fold a word and a place: 100 B
+    """MiB of variants as a command reads and divides them, whatever it does with them."""
+    # mutant, genotype of shared mutations, row by name: 700 B; its sequence; in every fold a word and a place: 100 B
     rows = max(taught + asked for taught, asked in work.folds)
-    return rows * (1400.0 + work.length + 100.0 * len(work.folds)) / MIB
+    return rows * (700.0 + work.length + 100.0 * len(work.folds)) / MIB
 
 
 def forward(work: Work) -> float:
