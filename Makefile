@@ -63,13 +63,13 @@ bench: $(VENV)/ready
 # Every door to foreign bytes under a coverage-guided fuzzer (docs/reliability.md): make fuzz ARGS="tables --seconds 600"
 fuzz: $(VENV)/ready
 	$(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['dependency-groups']['fuzz'])" \
-	  | xargs $(BIN)/python -m pip install --no-compile --quiet --disable-pip-version-check
+	  | xargs $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	PYTHONPATH=workflow:tests OMP_NUM_THREADS=1 $(BIN)/python -m fuzz $(ARGS)
 
 # Known vulnerabilities of what is locked; needs the network. That versions are exact and licences free is tested offline.
 audit: $(VENV)/ready
 	$(PYTHON) -m venv build/audit
-	build/audit/bin/python -m pip install --no-compile --quiet --disable-pip-version-check "pip-audit>=2.9,<3"
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"
 	build/audit/bin/pip-audit --no-deps --disable-pip --requirement envs/requirements.txt
 
 # Every fault to a tiny study, hundreds of kills: see docs/reliability.md. ARGS="--seed 1 --kills 210 --tries 3"

@@ -18,9 +18,13 @@ BESIDE = ("Kermut", "ProteinNPT", "MSA_Transformer + One-Hot Encodings", "ESM-1v
 
 
 def main(results: Path, scores: Path) -> None:
-    """Print one table."""
+    """Print the study's own means, and those over the assays that stand in both."""
     table = pd.concat([metrics.read(path) for path in sorted((results / "metrics").glob("*.csv"))], ignore_index=True)
-    table = table[(table["metric"] == "spearman_official") & (table["fold"] == "all")]
+    table = table[table["fold"] == "all"]
+    for metric in ("spearman_official", "coverage_95"):
+        own = table[table["metric"] == metric].pivot_table("value", "method", "split")
+        print(f"{metric}, all assays of the study\n\n{own.to_markdown(floatfmt='.3f')}\n")
+    table = table[table["metric"] == "spearman_official"]
     columns = {}
     for split in ("random", "modulo", "contiguous"):
         official = pd.read_csv(scores / f"DMS_substitutions_Spearman_DMS_level_fold_{split}_5.csv", index_col="DMS_id")

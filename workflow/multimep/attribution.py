@@ -78,8 +78,11 @@ def means(predictor: Predictor, asked: Variants, names: Sequence[str]) -> dict[s
             f"covariates ({', '.join(asked.covariates)}) of {', '.join(lacking[:5])} are not given; add rows of "
             f"these {len(lacking)} variants to the file"
         )
-    bare = Variants(asked.dataset, asked.wild_type, tuple(names), {}, asked.structure)
-    whole = asked.select(names) if asked.covariates and not lacking else bare
+    whole = (
+        asked.select(names)
+        if asked.covariates and not lacking
+        else Variants(asked.dataset, asked.wild_type, tuple(names), {}, asked.structure)
+    )
     found: dict[str, float] = {}
     for start in range(0, len(whole), BLOCK):
         part = predictor.predict(whole.select(whole.mutants[start : start + BLOCK]))

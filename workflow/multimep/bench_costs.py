@@ -1,14 +1,13 @@
 """What replaying a landscape and choosing a plate are going to take; light, for the Snakefile imports it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from multimep import costs, layout
 from multimep.costs import Cost
 from multimep.job_sizes import Work
 from multimep.layout import Config
-from multimep.policies import Campaign, standard
+from multimep.policies import campaign_of
 
 EXHAUSTIVE = 1_000_000
 """Candidates of a plate that are scored where the wishes say nothing; a test holds it against them."""
@@ -23,14 +22,12 @@ def campaign(config: Config, record: str, model: str, factors: Mapping[str, floa
 
     `record` and `model` are the files that the stations `dataset` and `checkpoint` write.
     """
-    asked = config.get("campaign") or {}
-    numbers = {key: asked[key] for key in ("first", "batch", "rounds", "seeds") if key in asked}
-    plan, (rows, length) = Campaign(**numbers), costs.read_size(record)
+    plan, size = campaign_of(config.get("campaign") or {}), costs.read_model(model)
+    rows, length = costs.read_size(record)
     measured = [min(rows, plan.first + number * plan.batch) for number in range(plan.rounds)] * plan.seeds
     fits = tuple((taught, rows - taught) for taught in measured)
-    chosen, size = dict(_methods(asked.get("policies"))), costs.read_model(model)
-    works = [Work(method, fits, length, size, settings) for method, settings in chosen.values() if method]
-    works += _embedding(config, list(chosen.values()), rows, length, model)
+    works = [Work(one.method, fits, length, size, one.settings) for one in plan.policies.values() if one.method]
+    works += _embedding(config, works, rows)
     return _together([_one_by_one(work, factors) for work in works])
 
 
@@ -54,25 +51,14 @@ def _one_by_one(work: Work, factors: Mapping[str, float]) -> Cost:
     return replace(largest, seconds=costs.predict(work, factors=factors).seconds)
 
 
-def _methods(policies: Mapping[str, Any] | None) -> Iterator[tuple[str, tuple[str, Mapping[str, Any]]]]:
-    """The method and settings of each policy, by its name; no method where it draws at random."""
-    if policies is None:
-        yield from ((name, (one.method, one.settings)) for name, one in standard().items())
-        return
-    for name, one in policies.items():
-        yield name, (str(one.get("method", "")), one.get("settings") or {})
-
-
-def _embedding(
-    config: Config, methods: list[tuple[str, Mapping[str, Any]]], rows: int, length: int, model: str
-) -> list[Work]:
+def _embedding(config: Config, fits: list[Work], rows: int) -> list[Work]:
     """What the language model is asked, once: all variants or the wild type, where some method asks it at all."""
-    helped = [one for one in methods if one[0] and not layout.is_unaided(*one)]
+    helped = [one for one in fits if not layout.is_unaided(one.method, one.settings)]
     if not helped:
         return []
-    chosen = "all" if any(layout.embeds_mutants(*one) for one in helped) else "wild_type"
+    chosen = "all" if any(layout.embeds_mutants(one.method, one.settings) for one in helped) else "wild_type"
     settings = {**config.get("language_model", {}), "rows": chosen}
-    return [Work("embed", ((0, rows),), length, costs.read_model(model), settings)]
+    return [replace(helped[0], method="embed", folds=((0, rows),), settings=settings)]
 
 
 def _together(found: list[Cost]) -> Cost:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from multimep import addresses, layout, paths
 from multimep.layout import Config
-from multimep.policies import Campaign, CampaignError, Policy
+from multimep.policies import CampaignError, campaign_of
 from multimep.prices import PRICES
 
 FORMAT = 1
@@ -70,14 +70,13 @@ def _plate_strangers(config: Config, label: str) -> Iterator[str]:
 def _replay_faults(block: Config) -> Iterator[str]:
     """What makes a campaign fail when all else is done."""
     try:
-        Campaign(**{key: block[key] for key in ("first", "batch", "rounds", "seeds") if key in block})
-        for one in (block.get("policies") or {}).values():
-            Policy(**one)
+        policies = campaign_of(block).policies
     except CampaignError as error:
         yield f"config.campaign: {error}"
-    for name, one in (block.get("policies") or {}).items():
-        if one.get("method", "") not in ("", *PRICES):
-            yield f"config.campaign.policies.{name}: no method {one['method']!r}; `multimep methods` lists them"
+        return
+    for name, one in policies.items():
+        if one.method and one.method not in PRICES:
+            yield f"config.campaign.policies.{name}: no method {one.method!r}; `multimep methods` lists them"
 
 
 def _outsiders(config: Config) -> Iterator[str]:

@@ -38,10 +38,14 @@ def content(path: Path, limit: int | None = None) -> bytes:
 
 def text(path: Path, limit: int | None = None) -> str:
     """The text of a UTF-8 file within the limit, a byte order mark removed; raises DocumentError."""
+    return _decoded(content(path, limit), str(path))
+
+
+def _decoded(found: bytes, where: str) -> str:
     try:
-        return content(path, limit).decode("utf-8-sig")
+        return found.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DocumentError(f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        raise DocumentError(f"{where}: not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
 
 
 def standard_input(limit: int) -> str:
@@ -49,10 +53,7 @@ def standard_input(limit: int) -> str:
     found = sys.stdin.buffer.read(limit + 1)
     if len(found) > limit:
         raise DocumentError(f"the standard input: has more than {limit} bytes; divide it or take out what is no data")
-    try:
-        return found.decode("utf-8-sig").removesuffix("\n")
-    except UnicodeDecodeError as error:
-        raise DocumentError(f"the standard input: not UTF-8 ({error.reason} at byte {error.start})") from error
+    return _decoded(found, "the standard input").removesuffix("\n")
 
 
 def shown(words: str, most: int = 60) -> str:

@@ -81,3 +81,11 @@ class Campaign:
                 raise CampaignError(f"{name}: {getattr(self, name)} must be {number} or more")
         if not self.policies:
             raise CampaignError("policies: name at least one")
+
+
+def campaign_of(block: Mapping[str, Any]) -> Campaign:
+    """The campaign of a configuration's block as plain values, of the schema's form; raises CampaignError."""
+    values = dict(block)
+    if values.get("policies"):
+        values["policies"] = {name: Policy(**one) for name, one in values["policies"].items()}
+    return Campaign(**values)

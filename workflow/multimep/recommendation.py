@@ -204,8 +204,7 @@ def _within(made: Space, wishes: Wishes) -> Space:
     """The measured mutations that lie at the wanted sites and lead to the wanted residues."""
     sites = parse_sites(wishes.sites) or tuple(made.choices)
     kept = {site: "".join(new for new in made.choices[site] if new in wishes.residues) for site in made.choices}
-    left = {site: residues for site, residues in kept.items() if residues and site in sites}
-    return replace(made, choices=left, most=min(made.most, len(left)))
+    return replace(made, choices={site: residues for site, residues in kept.items() if residues and site in sites})
 
 
 def _allowed(made: Space, rules: Rules) -> Iterator[tuple[int, str]]:

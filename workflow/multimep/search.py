@@ -46,7 +46,7 @@ class Genetic:
                 f"search: population {self.population}, generations {self.generations}, tournament {self.tournament}, "
                 f"elite {self.elite}; have at least 2 individuals, one generation, and an elite below the population"
             )
-        if max(self.population, self.tournament) > MOST or self.generations > MOST:
+        if max(self.population, self.tournament, self.generations) > MOST:
             raise CandidateError(f"search: population, tournament and generations are {MOST:,} at most")
 
 
