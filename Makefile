@@ -1,5 +1,5 @@
 # Two commands for everyone: `make run` and `make test`. Only Python >= 3.11, pip and make are needed.
-# ARGS are options of Snakemake: make run ARGS="--configfile workflow/studies/dms.yaml"
+# ARGS are options of Snakemake: make run ARGS="--configfile workflow/studies/dms.yaml". Single files: snakemake FILE.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: run dry-run fetch test check shapes docs format lock schema clean bench fuzz audit faults
 
 run: $(VENV)/ready
-	$(SNAKEMAKE) $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" MULTIMEP_LOGGER="$(LOGGER)" bash profiles/drive.sh profiles/default --cores $(CORES) $(ARGS)
 
 dry-run: $(VENV)/ready
 	$(SNAKEMAKE) --dry-run --quiet rules $(ARGS)

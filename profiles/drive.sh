@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A whole study on a cluster: bash profiles/drive.sh PROFILE [options of Snakemake, such as --configfile STUDY.yaml]
+# A whole study, on this machine or a cluster: bash profiles/drive.sh PROFILE [options of Snakemake, such as --configfile STUDY.yaml]
 # Each step takes up where an earlier run stopped: tables, splits and embeddings; a plan; its shards; what they finished is
 # put in place; and last whatever is still missing, up to the report.
 # SIGTERM or SIGUSR1 stops it with status 75: nothing more is submitted, and after GRACE seconds running jobs are
@@ -9,6 +9,7 @@ profile=${1:?usage: bash profiles/drive.sh PROFILE [options of Snakemake]}
 shift
 options=("$@")
 GRACE=${GRACE:-120}
+read -ra display <<<"${MULTIMEP_LOGGER:-}" # options of the steps alone, such as --logger rich: a summary is read
 child='' timer='' stopping=''
 
 stop() {
@@ -52,24 +53,32 @@ require_room() { # jobs cannot say so themselves: their logs lie on the same dis
 }
 
 step() { # a failure is told by Snakemake itself, but for a full disk
-  run "$@" || { local status=$?; require_room; return "$status"; }
+  run "${display[@]}" "$@" || { local status=$?; require_room; return "$status"; }
+}
+
+work_ahead() { # the shards of the plan, and what they finished put in place
+  local results=$1 collected
+  echo "multimep: shards"
+  step -- shards || echo "multimep: some shards failed; what they did not finish is made one by one"
+  multimep collect "$results/plan.json" --ahead "$results/ahead" >"$results/collected.txt"
+  if [ -s "$results/collected.txt" ]; then
+    mapfile -t collected <"$results/collected.txt"
+    run --touch --force -- "${collected[@]}" # force: up to date they are, but what made them is not on record
+  fi
 }
 
 main() { # read as a whole before it begins: the file may change while the study runs
-  local summary results collected
+  local summary results
+  case " ${options[*]} " in *" -n "* | *" --dry-run "* | *" --dryrun "*) # nothing to pack
+    exec snakemake --workflow-profile "$profile" "${options[@]}" ;;
+  esac
   echo "multimep: tables, splits, embeddings"
   step -- prepared
   summary=$(run --summary)
   results=$(folder "$summary")
   echo "multimep: plan"
   multimep plan --config "$results/config.json" --results "$results" --needed - --output "$results/plan.json" <<<"$summary"
-  echo "multimep: shards"
-  step -- shards || echo "multimep: some shards failed; what they did not finish is made one by one"
-  multimep collect "$results/plan.json" --ahead "$results/ahead" >"$results/collected.txt"
-  if [ -s "$results/collected.txt" ]; then
-    mapfile -t collected <"$results/collected.txt"
-    run --touch -- "${collected[@]}"
-  fi
+  if grep --quiet '"lanes"' "$results/plan.json"; then work_ahead "$results"; fi
   echo "multimep: what is left, and the report"
   step
   echo "multimep: the report is $results/report.html"

@@ -1,5 +1,6 @@
 """A small study of one's own tables, run by the real Snakemake in a folder of its own."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -45,6 +46,22 @@ class Workspace:
         done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=600, check=False)
         assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
         return done
+
+    def drive(self) -> None:
+        """Run the whole study as `make run` does: its cross-predictions ahead, in few processes."""
+        command = ["bash", str(ROOT / "profiles/drive.sh"), str(ROOT / "profiles/default"), "--cores", "2"]
+        options = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(self.folder / "config.yaml")]
+        path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        done = subprocess.run(
+            [*command, *options],
+            cwd=self.folder,
+            env=os.environ | path,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
 
     def stamps(self) -> dict[str, int]:
         """When each result was last written, by its path below results/ (logs, run times and seals left out)."""

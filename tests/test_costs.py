@@ -189,7 +189,7 @@ def test_sizes_are_read_from_the_files_of_the_stations(tmp_path: Path) -> None:
     assert costs.read_size(record) == (7, 5)
     assert costs.read_folds(split) == {"fold0": (2, 1), "fold1": (1, 1)}
     assert costs.read_model(model) == Model(9, 2, 3)
-    assert costs.read_run(run) == (12.5, 1)
+    assert costs.read_run(run) == (12.5, 0)
     Path(record).write_text('{"wild_type": "ACDEF", "counts": {"variants": 77}}')
     Path(split).write_text("mutant,fold0\nA1C,train\n")
     assert costs.read_size(record) == (77, 5)  # a file that has changed is read again

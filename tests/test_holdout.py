@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from multimep import holdout
 from multimep.gaussian_process import rbf, spectrum, squared_distances
@@ -80,3 +81,17 @@ def test_leave_one_out_is_the_holdout_of_every_single_row():
     found = leave_one_out_errors(distances, y, alphas, gammas)
     np.testing.assert_allclose(found, holdout_errors(distances, y, alphas, gammas, every), rtol=1e-7)
     assert found[0, 1] == pytest.approx(refit_for_every_holdout(distances, y, alphas[0], gammas[1], every), rel=1e-7)
+
+
+@pytest.mark.parametrize("criterion", ["holdout", "leave-one-out"])
+def test_errors_are_the_same_to_the_last_bit_on_any_number_of_threads(criterion):
+    distances, y = drawn(60)
+    alphas, gammas, held = np.geomspace(1e-3, 10, 4), np.geomspace(1e-2, 10, 5), holdouts(60, 0.1, 20, seed=0)
+
+    def errors(threads):
+        with threadpool_limits(threads, user_api="blas"):
+            if criterion == "holdout":
+                return holdout_errors(distances, y, alphas, gammas, held)
+            return leave_one_out_errors(distances, y, alphas, gammas)
+
+    np.testing.assert_array_equal(errors(2), errors(1))

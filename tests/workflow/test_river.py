@@ -86,7 +86,9 @@ def test_snakemake_s_own_report_carries_page_data_and_metrics_with_their_caption
         assert text in page
 
 
-def test_nothing_is_left_to_do_after_a_run(finished: Workspace) -> None:
+def test_nothing_is_left_to_do_after_a_run_and_what_made_every_file_is_on_record(finished: Workspace) -> None:
+    dry = finished.snakemake("--dry-run")
+    assert "missing provenance" not in dry.stdout + dry.stderr
     assert finished.rerun() == set()
 
 

@@ -1,11 +1,13 @@
 """A cluster: the form of its GPU requests, its limits, prices and watts; none of it is part of a result."""
 
+import os
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from multimep import costs
 from multimep.documents import DocumentError, from_yaml, text
 
 VARIABLE = "MULTIMEP_CLUSTER"
@@ -90,8 +92,14 @@ class Cluster:
 
 
 def of(config: Mapping[str, Any]) -> Cluster:
-    """The cluster of a study; without one jobs run on this machine, where no allocation has to start."""
-    return Cluster(**(config.get("cluster") or {"start": 0.0}))
+    """The cluster of a study, or this machine."""
+    return Cluster(**config["cluster"]) if config.get("cluster") else here()
+
+
+def here() -> Cluster:
+    """This machine: each core is an allocation, none has to wait or start, and nine tenths of the memory are theirs."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Cluster(start=0.0, cores=1, allocations=cores, memory=costs.megabytes_here() * 1e6 / 2**30)
 
 
 def site(words: Sequence[str], environment: MutableMapping[str, str]) -> dict[str, Any]:

@@ -94,8 +94,9 @@ def packed(predictions: Sequence[Cost | None], others: Sequence[Cost | None], si
     """The sum where the cross-predictions are dealt evenly to shards; each of the other jobs has an allocation."""
     rest = alone((), others, site)
     known = [one for one in predictions if one is not None]
-    gpus = _shards([one.seconds for one in known if one.gpu], True, site)
-    cores = _shards([one.seconds for one in known if not one.gpu], False, site)
+    gpus, cores = (
+        _shards([costs.in_a_shard(one) for one in known if one.gpu == gpu], gpu, site) for gpu in (True, False)
+    )
     unknown = rest.unknown + len(predictions) - len(known)
     return Forecast(len(predictions), len(others), unknown, rest.gpu_hours + gpus, rest.core_hours + cores)
 
@@ -204,15 +205,16 @@ def embedding(model: Model, sequences: int, length: int, *, proteins: int = 1, r
 
 
 def past(config: Config, results: Path, benchmarks: Path) -> Iterator[tuple[Work, float]]:
-    """Finished cross-predictions with their seconds without neighbours on a GPU, for `costs.calibrated`.
+    """Finished cross-predictions with their seconds from a start of their own, without neighbours, for `calibrated`.
 
     What so many as share a GPU now took longer is divided out; runs among another number of them tell nothing.
     """
     site = cluster.of(config)
-    slowdowns = {1: 1.0, site.workers: site.shared}
+    slowdowns = {0: 1.0, 1: 1.0, site.workers: site.shared}
     for job in layout.jobs(config):
         found, path = work(config, results, job), benchmarks / "predict" / f"{job.name}.tsv"
         if found is not None and path.exists():
             seconds, workers = costs.read_run(str(path))
             if not math.isnan(seconds) and workers in slowdowns:
-                yield found, seconds / slowdowns[workers]
+                started = costs.START - costs.AGAIN if workers else 0.0
+                yield found, started + seconds / slowdowns[workers]

@@ -5,10 +5,12 @@ Krylov space of K_RR serves every noise level at once (Paige & Saunders 1975; Fr
 product serves every holdout; noise levels for which it is not at its end after `STEPS` products are solved directly.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from multimep.gaussian_process import Spectrum, rbf, spectrum
 
@@ -37,7 +39,19 @@ def holdout_errors(
     held: Int[np.ndarray, "repeats held"],
 ) -> Float[np.ndarray, "a g"]:
     """Mean squared holdout error of kernel ridge for every (alpha, gamma); each alpha above 0."""
-    return np.stack([_errors(distances, y, alphas, float(gamma), held) for gamma in gammas], axis=1)
+    return _side_by_side(lambda gamma: _errors(distances, y, alphas, gamma, held), gammas)
+
+
+def _side_by_side(
+    errors: Callable[[float], Float[np.ndarray, "a"]], gammas: Float[np.ndarray, "g"]
+) -> Float[np.ndarray, "a g"]:
+    """A column of errors for each length scale, each on one thread, as many at a time as linear algebra may use.
+
+    Matrices of some hundred rows are too small to share: two threads on one of them take longer than one.
+    """
+    threads = max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        return np.stack(list(pool.map(errors, map(float, gammas))), axis=1)
 
 
 def _errors(
@@ -154,11 +168,12 @@ def leave_one_out_errors(
     gammas: Float[np.ndarray, "g"],
 ) -> Float[np.ndarray, "a g"]:
     """Mean squared error of kernel ridge that has seen all rows but the one asked, for every (alpha, gamma)."""
-    columns = []
-    for gamma in gammas:
-        one = spectrum(distances, y, float(gamma))
+
+    def errors(gamma: float) -> Float[np.ndarray, "a"]:
+        one = spectrum(distances, y, gamma)
         # r_i = (A^-1 y)_i / (A^-1)_ii at every alpha at once
         shifted = one.values[:, None] + alphas
         residuals = (one.vectors @ (one.projected[:, None] / shifted)) / (one.vectors**2 @ (1 / shifted))
-        columns.append(np.mean(residuals**2, axis=0))
-    return np.stack(columns, axis=1)
+        return np.asarray(np.mean(residuals**2, axis=0))
+
+    return _side_by_side(errors, gammas)

@@ -39,7 +39,7 @@ class Unit:
         method, settings: of METHODS.
         tables, splits, stores, outputs: files, by their paths below the folder in which Snakemake runs.
         benchmark: where its run time goes.
-        seconds: predicted, on one core or GPU.
+        seconds: predicted, on one core or GPU, in a process that has started.
         memory: predicted, in GiB.
         gpu: whether the seconds are a GPU's.
     """
@@ -146,7 +146,7 @@ def _unit(config: Config, results: Path, job: Job, factors: Mapping[str, float])
         stores=[f"{path}.h5" for path in below("embeddings")] if single else [],
         outputs=[str(results / layout.prediction(job.split, job.label, name)) for name in job.datasets],
         benchmark=str(results / "benchmarks" / "predict" / f"{job.name}.tsv"),
-        seconds=cost.seconds,
+        seconds=costs.in_a_shard(cost),
         memory=cost.memory / 1024,
         gpu=cost.gpu,
     )
@@ -181,7 +181,8 @@ def _gpu_limits(site: Cluster) -> Limits:
 
 
 def _core_limits(site: Cluster) -> Limits:
-    return Limits(60.0 * site.walltime, site.memory, site.cores, site.start)
+    # where no allocation has to start, a shard's command still has
+    return Limits(60.0 * site.walltime, site.memory, site.cores, max(site.start, costs.START))
 
 
 def sentence(plan: Plan, site: Cluster, others: Sequence[costs.Cost | None] = ()) -> str:
@@ -211,7 +212,7 @@ def advice(plan: Plan, site: Cluster) -> Iterator[str]:
             shortest = max(*seconds, site.start)
             enough[math.ceil(math.fsum(seconds) / (lanes * shortest))] = shortest
     most = max(enough, default=0)
-    if enough and site.allocations and site.allocations > most:
+    if enough and site.allocations and site.allocations > most and site != cluster.here():
         reason = "the longest cross-prediction" if enough[most] > site.start else "an allocation's start"
         yield (
             f"allocations: {site.allocations} is more than this work can use: from {most} on, "

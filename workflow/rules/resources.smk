@@ -132,7 +132,7 @@ PLAN = kept(PLAN_FILE, {"shards": []})
 def shard_asks():
     """The resources of all shards with a GPU, or of all without: those of the largest."""
     units = {unit["name"]: unit for unit in PLAN.get("units", [])}
-    gpus, cores = CLUSTER.get("gpus_per_allocation", 1), CLUSTER.get("cores", 8)
+    gpus = CLUSTER.get("gpus_per_allocation", 1)
 
     def is_gpu(wildcards):
         return PLAN["shards"][int(wildcards.shard)]["gpu"]

@@ -1,5 +1,11 @@
 # Working ahead on a cluster: `multimep plan` packs what is outdated into few allocations, these rules run them, and
 # `multimep collect` puts the results in place. Without a plan there is nothing here to do.
+from snakemake.executors import touch as touching
+
+# `--touch` would wait so many seconds for each file that `collect` put in place: minutes for thousands.
+touching.Executor.SLEEPING_TIME = 0
+
+
 localrules:
     configuration,
     prepared,
