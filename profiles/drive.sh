@@ -36,13 +36,30 @@ run() {
   return "$status"
 }
 
-folder() { # of the results, from the output of `snakemake --summary`
+directory() { # in which Snakemake works
+  local index found=.
+  for index in "${!options[@]}"; do
+    case ${options[index]} in
+      --directory=*) found=${options[index]#*=} ;;
+      --directory | -d) found=${options[index + 1]:-.} ;;
+    esac
+  done
+  echo "$found"
+}
+
+there() { (cd "$(directory)" && "$@"); }
+
+folder() { # of the results as Snakemake names it, from the output of `snakemake --summary`
   dirname "$(cut -f1 <<<"$1" | grep --max-count=1 '/report.html$')"
+}
+
+seen() { # a file of Snakemake's folder from where this runs
+  case $1 in /*) echo "$1" ;; *) echo "$(directory)/$1" ;; esac
 }
 
 require_room() { # jobs cannot say so themselves: their logs lie on the same disk; a quota does not show in `df`
   local results
-  results=$(folder "$(run --summary)")
+  results=$(seen "$(folder "$(run --summary)")")
   [ -d "$results" ] || return 0
   if ! head --bytes=1M /dev/zero 2>/dev/null >"$results/.room"; then
     rm -f "$results/.room"
@@ -60,9 +77,9 @@ work_ahead() { # the shards of the plan, and what they finished put in place
   local results=$1 collected
   echo "multimep: shards"
   step -- shards || echo "multimep: some shards failed; what they did not finish is made one by one"
-  multimep collect "$results/plan.json" --ahead "$results/ahead" >"$results/collected.txt"
-  if [ -s "$results/collected.txt" ]; then
-    mapfile -t collected <"$results/collected.txt"
+  there multimep collect "$results/plan.json" --ahead "$results/ahead" >"$(seen "$results/collected.txt")"
+  mapfile -t collected <"$(seen "$results/collected.txt")"
+  if [ ${#collected[@]} -gt 0 ]; then
     run --touch --force -- "${collected[@]}" # force: up to date they are, but what made them is not on record
   fi
 }
@@ -77,11 +94,12 @@ main() { # read as a whole before it begins: the file may change while the study
   summary=$(run --summary)
   results=$(folder "$summary")
   echo "multimep: plan"
-  multimep plan --config "$results/config.json" --results "$results" --needed - --output "$results/plan.json" <<<"$summary"
-  if grep --quiet '"lanes"' "$results/plan.json"; then work_ahead "$results"; fi
+  there multimep plan --config "$results/config.json" --results "$results" --needed - --output "$results/plan.json" \
+    <<<"$summary"
+  if grep --quiet '"lanes"' "$(seen "$results/plan.json")"; then work_ahead "$results"; fi
   echo "multimep: what is left, and the report"
   step
-  echo "multimep: the report is $results/report.html"
+  echo "multimep: the report is $(seen "$results/report.html")"
   exit
 }
 main

@@ -159,6 +159,10 @@ def test_methods_without_a_leak_pass(name, data, embedder) -> None:
     assert found["needs its labels"] in ("passed", "note")
 
 
+def test_datasets_that_are_too_small_for_the_controls_are_told_and_no_error(landscape, embedder) -> None:
+    assert run(METHODS["additive"](), [landscape("tiny", rows=8)], embedder) == {"controls": "note"}
+
+
 def test_a_method_that_peeks_at_what_is_asked_is_caught_twice(data, embedder) -> None:
     found = run(Peeking(), data, embedder)
     assert found["what is asked"] == found["permuted labels"] == "leak"

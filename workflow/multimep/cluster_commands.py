@@ -75,7 +75,7 @@ def collect(
     plan: PlanFile,
     ahead: Ahead = Path("results/ahead"),
 ) -> None:
-    """Put what the shards finished in place and print the files, for `snakemake --touch` to take them as made."""
+    """Put what the shards finished in place and print the files, for `snakemake --touch --force` to take as made."""
     from multimep import planning, shards
 
     paths.check([plan], [])

@@ -23,6 +23,7 @@ EQUAL = 1e-5  # of the spread of the predictions: what sums in another order may
 LEVEL = 0.01  # of the test that decides; the interval shown is of 95 %
 FOLD = "control"
 ASKED = 3  # one in so many rows of the sample
+LEAST = 4 * ASKED  # rows of a dataset that is looked at
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,15 @@ class Trial:
 
 def sampled(data: Sequence[Dataset], search: LeakSearch, seed: int) -> list[Dataset]:
     """So many rows of so many datasets; a dataset that is too small for it is left out."""
-    fit = [one for one in data if len(one) >= ASKED * 4][: search.datasets]
+    fit = [one for one in data if len(one) >= LEAST][: search.datasets]
     return [one.select(_drawn(one, seed)[: search.rows]) for one in fit]
 
 
 def controls(trial: Trial, label: str, search: LeakSearch) -> Iterator[Finding]:
-    """Every control of one method."""
+    """Every control of one method; a note where no dataset is large enough for them."""
+    if not trial.datasets:
+        yield Finding("controls", label, "note", f"{label} was not run: no dataset has {LEAST} variants.")
+        return
     splits = [split_of(one, trial.seed) for one in trial.datasets]
     base = trial.answers(trial.datasets, splits)
     random = np.random.default_rng(trial.seed)
