@@ -12,6 +12,7 @@ import pytest
 
 from multimep import cluster, costs, dataset, forecast, layout, planning, seals, settings, shards, sources, splits
 from multimep.cluster import Cluster, ClusterError
+from multimep.packing import PackingError
 from multimep.planning import PlanError
 from multimep.prediction_job import PredictionJob
 from multimep.shards import ShardError, Workshop
@@ -61,6 +62,16 @@ def test_without_a_cluster_a_shard_is_one_lane_and_as_many_run_at_once_as_this_m
     assert sorted(name for shard in plan.shards for name in shard.lanes[0]) == sorted(plan.unit)
     assert not any(shard.gpu for shard in plan.shards)
     assert list(planning.advice(plan, cluster.of(config))) == []
+
+
+def test_what_needs_more_memory_than_this_machine_has_is_left_to_snakemake(config: dict[str, Any]) -> None:
+    plan = planning.make(config, Path("results"), every(config), {}, cluster.here(2))
+    largest = max(unit.memory for unit in plan.units)
+    less = replace(cluster.here(2), memory=largest - 1e-9)
+    left = planning.make(config, Path("results"), every(config), {}, less)
+    assert list(left.units) == [unit for unit in plan.units if unit.memory < largest]
+    with pytest.raises(PackingError, match="GiB"):  # on a cluster it is told, for no allocation could take it
+        made(config, memory=0.01)
 
 
 def test_a_joint_method_is_one_unit_for_each_team(config: dict[str, Any]) -> None:

@@ -91,14 +91,14 @@ class Cluster:
         return float(self.workers if self.slowdown is None else self.slowdown)
 
 
-def of(config: Mapping[str, Any]) -> Cluster:
-    """The cluster of a study, or this machine."""
-    return Cluster(**config["cluster"]) if config.get("cluster") else here()
+def of(config: Mapping[str, Any], cores: int | None = None) -> Cluster:
+    """The cluster of a study; without one this machine, or so many of its cores."""
+    return Cluster(**config["cluster"]) if config.get("cluster") else here(cores)
 
 
-def here() -> Cluster:
+def here(cores: int | None = None) -> Cluster:
     """This machine: each core is an allocation, none has to wait or start, and nine tenths of the memory are theirs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = cores or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     return Cluster(start=0.0, cores=1, allocations=cores, memory=costs.megabytes_here() * 1e6 / 2**30)
 
 

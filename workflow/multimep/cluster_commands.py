@@ -22,6 +22,9 @@ def plan(
     needed: Annotated[
         Path | None, typer.Option(help="Output of `snakemake --summary` (- reads it from stdin): what is outdated.")
     ] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, help="Of this machine, for a study without a cluster; all if not given.")
+    ] = None,
 ) -> None:
     """Pack the cross-predictions that are to be done into few, balanced allocations, and say what they will take."""
     from multimep import cluster, costs, forecast, layout, planning
@@ -40,10 +43,11 @@ def plan(
     else:
         summary = studies.read_text(None if str(needed) == "-" else needed)
         wanted = list(planning.outdated(summary))
-    found = planning.make(values, results, wanted, factors)
+    site = cluster.of(values, cores)
+    found = planning.make(values, results, wanted, factors, site)
     planning.write(found, output)
     others = list(forecast.others(values, results, set(wanted)))
-    typer.echo(planning.sentence(found, cluster.of(values), others))
+    typer.echo(planning.sentence(found, site, others))
 
 
 def shard(

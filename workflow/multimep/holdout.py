@@ -20,6 +20,8 @@ STEPS = 40
 """Products with the kernel after which solving what is left directly is the cheaper way."""
 EXHAUSTED = 1e-14
 """A vector shorter than this is rounding: the space before it holds the solution."""
+SHARED = 1000
+"""Rows from which on threads of linear algebra gain from sharing a matrix; on smaller ones they wait for each other."""
 TOGETHER = 128
 """Holdouts in one product: their vectors stay in the cache of a core."""
 
@@ -39,16 +41,15 @@ def holdout_errors(
     held: Int[np.ndarray, "repeats held"],
 ) -> Float[np.ndarray, "a g"]:
     """Mean squared holdout error of kernel ridge for every (alpha, gamma); each alpha above 0."""
-    return _side_by_side(lambda gamma: _errors(distances, y, alphas, gamma, held), gammas)
+    return _side_by_side(lambda gamma: _errors(distances, y, alphas, gamma, held), gammas, len(y))
 
 
 def _side_by_side(
-    errors: Callable[[float], Float[np.ndarray, "a"]], gammas: Float[np.ndarray, "g"]
+    errors: Callable[[float], Float[np.ndarray, "a"]], gammas: Float[np.ndarray, "g"], rows: int
 ) -> Float[np.ndarray, "a g"]:
-    """A column of errors for each length scale, each on one thread, as many at a time as linear algebra may use.
-
-    Matrices of some hundred rows are too small to share: two threads on one of them take longer than one.
-    """
+    """A column of errors for each length scale; below `SHARED` rows each on one thread, side by side."""
+    if rows >= SHARED:
+        return np.stack([errors(float(gamma)) for gamma in gammas], axis=1)
     threads = max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
         return np.stack(list(pool.map(errors, map(float, gammas))), axis=1)
@@ -176,4 +177,4 @@ def leave_one_out_errors(
         residuals = (one.vectors @ (one.projected[:, None] / shifted)) / (one.vectors**2 @ (1 / shifted))
         return np.asarray(np.mean(residuals**2, axis=0))
 
-    return _side_by_side(errors, gammas)
+    return _side_by_side(errors, gammas, len(y))

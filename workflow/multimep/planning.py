@@ -108,13 +108,21 @@ class Plan:
         return hashlib.sha256(_text(self).encode()).hexdigest()[:12]
 
 
-def make(config: Config, results: Path, needed: Sequence[str], factors: Mapping[str, float]) -> Plan:
-    """The plan of the cross-predictions of which an output is `needed`; raises PlanError where its inputs lack."""
-    site = cluster.of(config)
+def make(
+    config: Config, results: Path, needed: Sequence[str], factors: Mapping[str, float], site: Cluster | None = None
+) -> Plan:
+    """The plan of the cross-predictions of which an output is `needed`; raises PlanError where its inputs lack.
+
+    `site`: where they run, the study's own if not given. On this machine what needs more memory than it has is left to
+    Snakemake, which runs it alone.
+    """
+    site = site or cluster.of(config)
     wanted = {str(Path(path)) for path in needed}
     units = [
         unit for job in layout.jobs(config) if wanted & set((unit := _unit(config, results, job, factors)).outputs)
     ]
+    if not config.get("cluster"):
+        units = [unit for unit in units if unit.memory <= site.memory]
     found = {
         "GPU": _waves([unit for unit in units if unit.gpu], _gpu_limits(site), site, site.shared),
         "cores": _waves([unit for unit in units if not unit.gpu], _core_limits(site), site, 1.0),
@@ -212,7 +220,7 @@ def advice(plan: Plan, site: Cluster) -> Iterator[str]:
             shortest = max(*seconds, site.start)
             enough[math.ceil(math.fsum(seconds) / (lanes * shortest))] = shortest
     most = max(enough, default=0)
-    if enough and site.allocations and site.allocations > most and site != cluster.here():
+    if enough and site.allocations and site.allocations > most and site != cluster.here(site.allocations):
         reason = "the longest cross-prediction" if enough[most] > site.start else "an allocation's start"
         yield (
             f"allocations: {site.allocations} is more than this work can use: from {most} on, "

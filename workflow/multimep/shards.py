@@ -166,9 +166,9 @@ def collect(workshop: Workshop) -> Iterator[str]:
             write_whole(Path(unit.benchmark), _benchmark(stamp["s"], stamp["cpu_time"], stamp.get("workers", 1)))
             for path in map(Path, unit.outputs):
                 made = workshop.folder(unit) / path.name
+                yield str(path)  # told before it is moved: one that was killed between has told it
                 if made.exists():  # else a `collect` that was killed has put it in place
                     seals.move(made, path)
-                yield str(path)
             _remove(workshop.folder(unit) / STAMP)
 
 

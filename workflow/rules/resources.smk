@@ -130,7 +130,7 @@ PLAN = kept(PLAN_FILE, {"shards": []})
 
 
 def shard_asks():
-    """The resources of all shards with a GPU, or of all without: those of the largest."""
+    """The resources of all shards with a GPU, or of all without: those of the largest; on this machine a shard's own."""
     units = {unit["name"]: unit for unit in PLAN.get("units", [])}
     gpus = CLUSTER.get("gpus_per_allocation", 1)
 
@@ -138,6 +138,8 @@ def shard_asks():
         return PLAN["shards"][int(wildcards.shard)]["gpu"]
 
     def alike(wildcards):
+        if not CLUSTER:
+            return [PLAN["shards"][int(wildcards.shard)]]
         return [one for one in PLAN["shards"] if one["gpu"] == is_gpu(wildcards)]
 
     def minutes(wildcards, attempt):

@@ -1,4 +1,4 @@
-# Working ahead on a cluster: `multimep plan` packs what is outdated into few allocations, these rules run them, and
+# Working ahead: `multimep plan` packs what is outdated into few allocations, these rules run them, and
 # `multimep collect` puts the results in place. Without a plan there is nothing here to do.
 from snakemake.executors import touch as touching
 
