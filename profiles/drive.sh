@@ -160,7 +160,7 @@ main() { # read as a whole before it begins: the file may change while the study
   fi
   echo "multimep: what is left, and the report"
   step
-  echo "multimep: the report is $(seen "$results/report.html")"
+  [ -z "$results" ] || echo "multimep: the report is $(seen "$results/report.html")"
   exit
 }
 main

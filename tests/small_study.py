@@ -35,33 +35,24 @@ class Workspace:
     def snakemake(
         self, *arguments: str, check: bool = True, python: Sequence[str] = (sys.executable, "-m", "snakemake")
     ) -> subprocess.CompletedProcess[str]:
-        command = [
-            *python,
-            "--snakefile",
-            str(ROOT / "Snakefile"),
-            "--directory",
-            str(self.folder),
-        ]
-        options = ["--configfile", str(self.folder / "config.yaml"), "--cores", "2", "--show-failed-logs", *arguments]
-        done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=600, check=False)
-        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-        return done
+        return self._run([*python, *self._options, "--directory", str(self.folder), *arguments], check)
 
     def drive(self) -> None:
         """Run the whole study as `make run` does: its cross-predictions ahead, in few processes."""
-        command = ["bash", str(ROOT / "profiles/drive.sh"), str(ROOT / "profiles/default"), "--cores", "2"]
-        options = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(self.folder / "config.yaml")]
+        driver = ["bash", str(ROOT / "profiles/drive.sh"), str(ROOT / "profiles/default")]
         path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        done = subprocess.run(
-            [*command, *options],
-            cwd=self.folder,
-            env=os.environ | path,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+        self._run([*driver, *self._options], cwd=self.folder, env=os.environ | path)
+
+    @property
+    def _options(self) -> list[str]:
+        files = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", str(self.folder / "config.yaml")]
+        return [*files, "--cores", "2", "--show-failed-logs"]
+
+    @staticmethod
+    def _run(command: Sequence[str], check: bool = True, **how: Any) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, **how)
+        assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+        return done
 
     def stamps(self) -> dict[str, int]:
         """When each result was last written, by its path below results/ (logs, run times and seals left out)."""
