@@ -150,7 +150,7 @@ main() { # read as a whole before it begins: the file may change while the study
     [[ ! $word =~ ^(-[a-zF]*n[a-z]*|--dry-?run|--unlock|--lint|--list.*|--summary|--detailed-summary|--report|--dag|--rulegraph|--touch|--cleanup-.*|--delete-.*|--version|--help)$ ]] ||
       exec snakemake --workflow-profile "$profile" "${options[@]}"
   done
-  echo "multimep: tables, splits, embeddings"
+  echo "multimep: what the plan needs"
   if step -- prepared; then
     plan
   elif [ -f "$profile/cluster.yaml" ]; then

@@ -2,7 +2,9 @@
 
 The peer is the usual script: one fold, padded batches by fair-esm's converter, the whole model's forward in fp32 with
 `repr_layers`, a linear head on the mean, AdamW unfused. We are `fine_tune` itself, from the copy of the model to the
-trained one, its first epoch with the frozen prefix included. Both do the same epochs of the same rows and batches.
+trained one, its first epoch with the frozen prefix included. Both do the same epochs of the same rows and batches. We
+train in bf16 where this machine has units for it. Last, several models of `mini`'s size as one batch beside one after
+the other.
 """
 
 import copy
@@ -20,41 +22,49 @@ from multimep.dataset import Dataset, Variants
 from multimep.fine_tuning import FineTuned, fine_tune, trunk_parameters
 from multimep.language_model import ALPHABET, LanguageModel
 from multimep.mutations import AMINO_ACIDS
+from multimep.precision import Precision, resolved
+from multimep.stacked_training import fine_tune_each
 from multimep.training import Training
 from speed.machine import Machine
 from speed.timing import Measured, Point, Row, in_turns, ratio
 
 STAGE = "fine-tuning"
-SHAPES = {"8M": (6, 320, 20), "35M": (12, 480, 20)}
+SHAPES = {"8M": (6, 320, 20), "35M": (12, 480, 20), "150M": (30, 640, 20), "mini": (4, 160, 8)}
+"""Layers, width and heads."""
 LENGTH, ROWS, BATCH, EPOCHS = 150, 8, 8, 5
+MODELS, RESIDUES, TAUGHT = 8, 56, 24
+"""Of those that are trained as one batch: their number, residues of the protein, rows of each."""
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-FULL = Training(learning_rate=1e-4, epochs=2, precision="bf16")
+PRECISION: Precision = resolved("auto", DEVICE)
+FULL = Training(learning_rate=1e-4, epochs=2, precision=PRECISION)
 LORA = replace(FULL, adapt="lora", learning_rate=1e-3)
 
 
 @dataclass(frozen=True)
 class Case:
-    """One way of fine-tuning: its name, its settings and the ratio that is asked."""
+    """One way of fine-tuning: its name, its settings, the ratio that is asked, and the shapes that it is timed at."""
 
     name: str
     settings: Training
     asked: float | None
+    shapes: tuple[str, ...] = ("8M", "35M")
 
 
 CASES = (
     Case("full", FULL, 4.0),
     Case("LoRA, all layers", LORA, None),
-    Case("LoRA, last 2 layers", replace(LORA, layers=2, epochs=EPOCHS), 8.0),
-    Case("last 2 layers", replace(FULL, layers=2, epochs=EPOCHS), 8.0),
+    Case("LoRA, last 2 layers", replace(LORA, layers=2, epochs=EPOCHS), 8.0, ("8M", "35M", "150M")),
+    Case("last 2 layers", replace(FULL, layers=2, epochs=EPOCHS), 8.0, ("8M", "35M", "150M")),
 )
 
 
 def measure(machine: Machine) -> Measured:
     """Each case at both shapes; seconds of an epoch over the length of the protein and the size of the model."""
     asked = 8.0 if DEVICE == "cuda" else None
-    rows = [_row(size, case, machine, asked) for size in SHAPES for case in CASES]
+    rows = [_row(size, case, machine, asked) for case in CASES for size in case.shapes]
+    rows += [_together(case) for case in CASES[:2]]
     lengths = [_point("tokens, 8M, full", length, "8M", length) for length in (62, 126, 254)]
-    sizes = [_point("parameters, 126 tokens, full", _parameters(size), size, 126) for size in SHAPES]
+    sizes = [_point("parameters, 126 tokens, full", _parameters(size), size, 126) for size in ("8M", "35M")]
     return Measured(tuple(rows), (*lengths, *sizes))
 
 
@@ -66,13 +76,11 @@ def _row(size: str, case: Case, machine: Machine, asked: float | None) -> Row:
     }
     seconds = in_turns(ways, rounds=3, warm=1 if DEVICE == "cuda" else 0)
     middle = sorted(seconds["ours"])[1]
-    limit = _matrix_rate() if DEVICE == "cuda" else machine.bf16
-    half, full = (
-        ours(model, data, replace(case.settings, precision=precision)).predict(data.variants)
-        for precision in ("bf16", "fp32")
-    )
+    here = machine.bf16 if PRECISION == "bf16" else machine.fp32
+    limit = _matrix_rate() if DEVICE == "cuda" else here
     speed = f"{ROWS * case.settings.epochs / middle:.1f} variants/s"
-    work = f"{case.name}, {size}, {LENGTH} residues, {ROWS} variants x {case.settings.epochs} epochs, bf16, {speed}"
+    sizes = f"{LENGTH} residues, {ROWS} variants x {case.settings.epochs} epochs"
+    work = f"{case.name}, {size}, {sizes}, {PRECISION}, {speed}"
     return Row(
         stage=STAGE,
         work=work,
@@ -81,8 +89,34 @@ def _row(size: str, case: Case, machine: Machine, asked: float | None) -> Row:
         ratio=ratio(seconds["peer"], seconds["ours"]),
         asked=asked or case.asked,
         share=_operations(model, case.settings) / middle / limit,
-        limit="bf16 matrix rate",
-        exactness=_agreement(half, full),
+        limit=f"{PRECISION} matrix rate",
+        exactness=_exactness(model, data, case.settings),
+    )
+
+
+def _together(case: Case) -> Row:
+    """Several small models as one batch beside one after the other; each way has a copy of the model for itself."""
+    model, settings = _model("mini"), replace(case.settings, epochs=3)
+    trains = [_data(RESIDUES, TAUGHT, seed) for seed in range(MODELS)]
+
+    def trained(at_once: int) -> list[FineTuned]:
+        own = replace(model, model=copy.deepcopy(model.model))
+        return [one() for one in fine_tune_each(own, trains, settings, at_once, 0)]
+
+    ways = {"ours": lambda: _finished(trained(MODELS)), "alone": lambda: _finished(trained(1))}
+    seconds = in_turns(ways, rounds=5)
+    found, alone = (
+        np.concatenate([one.predict(part.variants) for one, part in zip(trained(at_once), trains, strict=True)])
+        for at_once in (MODELS, 1)
+    )
+    error = float(np.linalg.norm(found - alone) / np.linalg.norm(alone - alone.mean()))
+    return Row(
+        stage=STAGE,
+        work=f"{MODELS} models of mini's size as one batch, {case.name}, {TAUGHT} variants x 3 epochs, {PRECISION}",
+        peer="the same, one after the other",
+        seconds=sorted(seconds["ours"])[2],
+        ratio=ratio(seconds["alone"], seconds["ours"]),
+        exactness=f"error {error:.1e}, Spearman {spearmanr(found, alone).statistic:.4f}",
     )
 
 
@@ -136,7 +170,13 @@ def _operations(model: LanguageModel, settings: Training) -> float:
     return forward * (settings.epochs * passes * share + (1 - share))
 
 
-def _agreement(half: np.ndarray, full: np.ndarray) -> str:
+def _exactness(model: LanguageModel, data: Dataset, settings: Training) -> str:
+    if PRECISION == "fp32":
+        return "fp32"
+    half, full = (
+        ours(model, data, replace(settings, precision=precision)).predict(data.variants)
+        for precision in (PRECISION, "fp32")
+    )
     error = float(np.linalg.norm(half - full) / np.linalg.norm(full - full.mean()))
     return f"bf16 to fp32 after training: error {error:.1e}, Spearman {spearmanr(half, full).statistic:.4f}"
 
@@ -160,8 +200,8 @@ def _model(size: str) -> LanguageModel:
     return LanguageModel(size, size, model, "fp32", DEVICE)
 
 
-def _data(length: int, rows: int) -> Dataset:
-    random = np.random.default_rng(0)
+def _data(length: int, rows: int, seed: int = 0) -> Dataset:
+    random = np.random.default_rng(seed)
     letters = random.choice(list(AMINO_ACIDS), length)
     sites = random.permutation(length)[:rows] + 1
     mutants = tuple(f"{letters[i - 1]}{i}{AMINO_ACIDS[AMINO_ACIDS.index(letters[i - 1]) - 1]}" for i in sites)

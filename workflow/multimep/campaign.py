@@ -18,8 +18,9 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy import special
 
+from multimep import text_table
 from multimep.acquisition import AcquisitionError, Wanted, drawn, pointwise
-from multimep.dataset import Dataset, numbers, read_table
+from multimep.dataset import Dataset
 from multimep.embedder import Embedder
 from multimep.methods.method import JointPredictor, Method
 from multimep.policies import Campaign, CampaignError, Policy
@@ -137,9 +138,9 @@ def rounds(table: pd.DataFrame, measure: str) -> pd.DataFrame:
 
 def read(path: Path) -> pd.DataFrame:
     """The rows that `write` wrote; raises CampaignError where the file is no such table."""
-    table = read_table(path, COLUMNS, CampaignError)
-    numbered = {name: numbers(table, name, path, CampaignError) for name in COLUMNS[1:]}
-    return table.assign(**numbered).astype(dict.fromkeys(COLUMNS[1:4], int))
+    table = text_table.read(path, COLUMNS, CampaignError)
+    numbered = {name: text_table.numbers(table, name, path, CampaignError) for name in COLUMNS[1:]}
+    return table.frame().assign(**numbered).astype(dict.fromkeys(COLUMNS[1:4], int))
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

@@ -46,7 +46,7 @@ def plan(
     site = cluster.of(values, cores)
     found = planning.make(values, results, wanted, factors, site)
     planning.write(found, output)
-    others = list(forecast.others(values, results, set(wanted)))
+    others = list(forecast.others(values, results, set(wanted), found.maker))
     typer.echo(planning.sentence(found, site, others))
 
 

@@ -1,21 +1,19 @@
 """A Dataset: variants of one wild type with their measured fitness; its CSV and its JSON record."""
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep import paths, seals
-from multimep.documents import DocumentError, from_json, shown, text
+from multimep import paths, seals, text_table
+from multimep.documents import DocumentError, from_json, text
 from multimep.mutations import MutationError, check, check_residues
 from multimep.structure import StructureError, from_lines
+from multimep.text_table import TextTable
 from multimep.typed_values import SettingsError, build
 from multimep.variants import COVARIATE_PREFIX, DatasetError, Variants
 
@@ -131,43 +129,41 @@ class Record:
 
 def write(dataset: Dataset, record: Record, path: Path) -> None:
     """Write `path` (CSV: mutant, fitness, std, replicates, split_*, covariate_*), whole, after the record beside it."""
-    table = pd.DataFrame(
-        {
-            "mutant": dataset.variants.mutants,
-            "fitness": dataset.fitness,
-            "std": dataset.std,
-            "replicates": dataset.replicates,
-        }
-    )
-    for name, column in dataset.splits.items():
-        table[SPLIT_PREFIX + name] = column
-    for name, values in dataset.variants.covariates.items():
-        table[COVARIATE_PREFIX + name] = values
+    columns: text_table.Columns = {
+        "mutant": dataset.variants.mutants,
+        "fitness": dataset.fitness,
+        "std": dataset.std,
+        "replicates": dataset.replicates,
+        **{SPLIT_PREFIX + name: column for name, column in dataset.splits.items()},
+        **{COVARIATE_PREFIX + name: values for name, values in dataset.variants.covariates.items()},
+    }
     if path.suffix == record_path(path).suffix:
         raise DatasetError(f"{path}: that name is the record's, which stands beside the table; end the table in .csv")
     seals.write(record_path(path), json.dumps(dataclasses.asdict(record), indent=2, ensure_ascii=False) + "\n")
-    write_table(table, path)
+    text_table.write(columns, path)
 
 
 def read(path: Path) -> Dataset:
     """Read a dataset written by `write`, its record beside it; raises DatasetError that names the file and the line."""
     record = read_record(path)
-    table = read_table(path, ("mutant", "fitness", "std", "replicates"), DatasetError)
+    table = text_table.read(path, ("mutant", "fitness", "std", "replicates"), DatasetError)
     if len(table) != record.counts.get("variants", len(table)):
         raise DatasetError(
             f"{path}: {len(table)} variants, its record says {record.counts['variants']}: cut short or edited; "
             "make it again with `multimep dataset`"
         )
-    splits = {name.removeprefix(SPLIT_PREFIX): tuple(table[name]) for name in _with_prefix(table, SPLIT_PREFIX)}
+    splits = {name.removeprefix(SPLIT_PREFIX): table[name] for name in _with_prefix(table, SPLIT_PREFIX)}
     covariates = {
-        name.removeprefix(COVARIATE_PREFIX): numbers(table, name, path, DatasetError)
+        name.removeprefix(COVARIATE_PREFIX): text_table.numbers(table, name, path, DatasetError)
         for name in _with_prefix(table, COVARIATE_PREFIX)
     }
-    fitness, std, replicates = (numbers(table, name, path, DatasetError) for name in ("fitness", "std", "replicates"))
+    fitness, std, replicates = (
+        text_table.numbers(table, name, path, DatasetError) for name in ("fitness", "std", "replicates")
+    )
     try:
         structure = from_lines(record.structure) if record.structure else None
         dataset = Dataset(
-            Variants(record.name, record.wild_type, tuple(table["mutant"]), covariates, structure),
+            Variants(record.name, record.wild_type, table["mutant"], covariates, structure),
             fitness,
             std,
             _whole(replicates, path),
@@ -190,7 +186,7 @@ def _whole(replicates: Float[np.ndarray, "n"], path: Path) -> Int[np.ndarray, "n
     return np.asarray(found, dtype=np.int64)
 
 
-def _with_prefix(table: pd.DataFrame, prefix: str) -> list[str]:
+def _with_prefix(table: TextTable, prefix: str) -> list[str]:
     return [name for name in table.columns if name.startswith(prefix)]
 
 
@@ -224,63 +220,6 @@ def read_wild_type(path: Path) -> tuple[str, str]:
     return name, wild_type
 
 
-def read_table(path: Path, columns: Sequence[str], refusal: type[ValueError]) -> pd.DataFrame:
-    """The cells, as text, of a CSV that multimep wrote; raises `refusal`, naming the file, for any other file."""
-    seals.check(path, refusal)
-    try:
-        header, *rows = _cells(text(path))
-    except FileNotFoundError as error:
-        raise refusal(f"{path}: no such file") from error
-    except (DocumentError, csv.Error, ValueError) as error:
-        raise refusal(f"{path}: no table that multimep wrote ({error}); make it again") from error
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise refusal(f"{path}: column {shown(twice)} stands twice; make it again")
-    wrong = next((row for row, cells in enumerate(rows) if len(cells) != len(header)), None)
-    if wrong is not None:
-        cells = len(rows[wrong])
-        raise refusal(f"{path}: row {wrong + 2} has {cells} cells under a header of {len(header)}; make it again")
-    table = pd.DataFrame(rows, columns=header, dtype=str)
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise refusal(f"{path}: no column {', '.join(missing)} (it has: {', '.join(table.columns[:6])}); another file?")
-    return table
-
-
-def _cells(words: str) -> list[list[str]]:
-    """The header and the rows, blank lines left out; raises csv.Error, and ValueError where there is no header."""
-    found = [cells for cells in csv.reader(io.StringIO(words, newline=""), strict=True) if cells]
-    if not found:
-        raise ValueError("the file is empty")
-    return found
-
-
-def numbers(table: pd.DataFrame, column: str, path: Path, refusal: type[ValueError]) -> Float[np.ndarray, "n"]:
-    """The numbers of a column of text, NaN where empty, exact to the last bit; raises `refusal` naming the line."""
-    found = np.full(len(table), np.nan)
-    for row, cell in enumerate(table[column]):
-        try:
-            found[row] = _number(cell) if cell else np.nan
-        except ValueError as error:
-            raise refusal(f"{path} line {row + 2}: {column} is {shown(cell)}, not a number; make it again") from error
-    return found
-
-
-def _number(cell: str) -> float:
-    """As `float`, which also reads 1_000 and the digits of other scripts; nobody writes such numbers on purpose."""
-    if not cell.isascii() or "_" in cell:
-        raise ValueError(cell)
-    return float(cell)
-
-
 def record_path(path: Path) -> Path:
     """Where the record of the dataset CSV `path` stands."""
     return path.with_suffix(".json")
-
-
-def write_table(table: pd.DataFrame, path: Path, float_format: str | None = None) -> None:
-    """Write a table as CSV with its seal, whole or not at all; `read_table` reads it again, whatever its texts are."""
-    words = table.to_csv(index=False, lineterminator="\n", float_format=float_format)
-    if "\r" in words:  # which pandas does not quote, and every reader takes for the end of a line
-        words = table.to_csv(index=False, lineterminator="\n", float_format=float_format, quoting=csv.QUOTE_NONNUMERIC)
-    seals.write(path, words)

@@ -28,7 +28,7 @@ def dataset(
 ) -> None:
     """Bring one source, check every row of it and write a tidy table with its record."""
     from multimep import dataset as datasets
-    from multimep import settings, simulation, sources, typed_values
+    from multimep import settings, simulation, sources, text_table, typed_values
     from multimep.whole_files import write_whole
 
     paths.check_name(name)
@@ -44,7 +44,7 @@ def dataset(
     datasets.write(found, record, output)
     if chosen.source.reader == sources.SIMULATION:
         truth = simulation.simulate(name, chosen.group, sources.simulation_of(name, chosen)).truth
-        write_whole(output.with_suffix(".truth.csv"), truth.to_csv(index=False, lineterminator="\n"))
+        write_whole(output.with_suffix(".truth.csv"), text_table.written(truth))
     typer.echo(f"{output}: {len(found)} variants of {name}, dropped: {dict(record.dropped) or 'none'}")
 
 

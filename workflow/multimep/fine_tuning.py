@@ -28,7 +28,6 @@ from multimep.trainable import above, below
 from multimep.training import FineTuningError, Training
 from multimep.training_run import Checkpointing, TrainingRun, rate
 
-LEAST_ROWS_TO_VALIDATE = 20  # with fewer, a validation loss over two or three rows would stop at random
 TOKENS_PER_BATCH = 2048  # of a prediction; larger batches leave the processor's cache and are slower
 BEYOND_TRUNK = ("lm_head.", "contact_head.")
 
@@ -108,8 +107,8 @@ def fine_tune(language_model: LanguageModel, train: Sequence[Dataset], settings:
     """
     datasets = in_order(train)
     trunk = replace(language_model, model=copy.deepcopy(language_model.model), precision=settings.precision)
-    heads = {part.name: _fresh_head(part, trunk, seed) for part in datasets}
-    lessons = [_lesson(part, heads[part.name], trunk, settings, seed) for part in datasets if heads[part.name].scale]
+    heads = {part.name: fresh_head(part, trunk, seed) for part in datasets}
+    lessons = [lesson_of(part, heads[part.name], trunk, settings, seed) for part in datasets if heads[part.name].scale]
     if lessons:
         kind = torch.device(trunk.device).type
         facts = (__version__, torch.__version__, trunk.sha256, trunk.precision, kind, settings, seed, datasets)
@@ -159,7 +158,8 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
-def _fresh_head(dataset: Dataset, trunk: LanguageModel, seed: int) -> Head:
+def fresh_head(dataset: Dataset, trunk: LanguageModel, seed: int) -> Head:
+    """The head that a training of this dataset begins with."""
     constant = float(np.ptp(dataset.fitness)) == 0.0
     mean, scale = (float(dataset.fitness[0]), 0.0) if constant else (dataset.fitness.mean(), dataset.fitness.std())
     # w, b ~ U(-1, 1) / sqrt(width), as a linear layer of torch begins
@@ -168,8 +168,9 @@ def _fresh_head(dataset: Dataset, trunk: LanguageModel, seed: int) -> Head:
     return Head(layer[:-1].clone(), layer[-1].clone(), float(mean), float(scale))
 
 
-def _lesson(dataset: Dataset, head: Head, trunk: LanguageModel, settings: Training, seed: int) -> Lesson:
-    kept = round(settings.validation_fraction * len(dataset)) if len(dataset) >= LEAST_ROWS_TO_VALIDATE else 0
+def lesson_of(dataset: Dataset, head: Head, trunk: LanguageModel, settings: Training, seed: int) -> Lesson:
+    """The rows of a dataset on the device, divided into those that teach and those that validate."""
+    kept = settings.kept(len(dataset))
     order = generator(seed, f"validation of {dataset.name}").permutation(len(dataset))
     targets = torch.tensor(head.standardise(dataset.fitness), dtype=torch.float32, device=trunk.device)
     return Lesson(head, trunk.tokens(dataset.variants.sequences), targets, np.sort(order[kept:]), np.sort(order[:kept]))
@@ -183,7 +184,7 @@ def _learn(
     kept: Path | None,
     prefix: Prefix | None,
 ) -> None:
-    each = math.ceil(sum(_parts(lesson, settings.batch_size) for lesson in lessons) / settings.accumulate)
+    each = math.ceil(sum(parts(lesson, settings.batch_size) for lesson in lessons) / settings.accumulate)
     run = _run(trunk, lessons, settings, seed)
     checkpointing = Checkpointing(run, kept)
     while run.epoch < settings.epochs:
@@ -221,23 +222,32 @@ def _loss(
 
 def _run(trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training, seed: int) -> TrainingRun:
     trunk.model.requires_grad_(False)
-    layers = _learning(trunk.model, settings, seed)
+    layers = learning(trunk.model, settings, seed)
     heads = {
         f"head.{index}.{name}": value.requires_grad_()
         for index, lesson in enumerate(lessons)
         for name, value in (("weight", lesson.head.weight), ("bias", lesson.head.bias))
     }
-    groups = (
-        ([value for value in layers.values() if value.ndim >= 2], settings.learning_rate, settings.weight_decay),
-        ([value for value in layers.values() if value.ndim < 2], settings.learning_rate, 0.0),
-        (list(heads.values()), settings.head_learning_rate, 0.0),
-    )
-    named = [{"params": values, "lr": peak, "weight_decay": decay} for values, peak, decay in groups if values]
-    optimiser = torch.optim.AdamW(named, fused=True)
+    matrices = [value for value in layers.values() if value.ndim >= 2]
+    vectors = [value for value in layers.values() if value.ndim < 2]
+    optimiser = optimiser_of(matrices, vectors, list(heads.values()), settings)
     return TrainingRun({**layers, **heads}, optimiser, generator(seed, "order of the batches"), settings.patience)
 
 
-def _learning(model: esm.ESM2, settings: Training, seed: int) -> dict[str, nn.Parameter]:
+def optimiser_of(
+    matrices: Sequence[Tensor], vectors: Sequence[Tensor], heads: Sequence[Tensor], settings: Training
+) -> torch.optim.AdamW:
+    """AdamW, fused: decay on the trunk's matrices alone, and a rate of its own for the heads."""
+    groups = (
+        (matrices, settings.learning_rate, settings.weight_decay),
+        (vectors, settings.learning_rate, 0.0),
+        (heads, settings.head_learning_rate, 0.0),
+    )
+    named = [{"params": list(values), "lr": peak, "weight_decay": decay} for values, peak, decay in groups if values]
+    return torch.optim.AdamW(named, fused=True)
+
+
+def learning(model: esm.ESM2, settings: Training, seed: int) -> dict[str, nn.Parameter]:
     """What learns beside the heads, by name; with `lora` the model gets its matrices here."""
     first = settings.first(len(model.layers))
     if settings.adapt == "lora":
@@ -255,12 +265,13 @@ def interleave(lessons: Sequence[Lesson], batch_size: int, random: np.random.Gen
     batches = [
         (lesson, rows)
         for lesson in lessons
-        for rows in np.array_split(random.permutation(lesson.taught), _parts(lesson, batch_size))
+        for rows in np.array_split(random.permutation(lesson.taught), parts(lesson, batch_size))
     ]
     yield from (batches[index] for index in random.permutation(len(batches)))
 
 
-def _parts(lesson: Lesson, batch_size: int) -> int:
+def parts(lesson: Lesson, batch_size: int) -> int:
+    """Batches of an epoch."""
     return math.ceil(len(lesson.taught) / batch_size)
 
 

@@ -162,17 +162,22 @@ def cost(config: Config, work: Work | None, factors: Mapping[str, float]) -> Cos
     return None if work is None else costs.predict(work, gpus=gpus, factors=factors)
 
 
-def others(config: Config, results: Path, outdated: Container[str] = ()) -> Iterator[Cost | None]:
-    """The costs of the SUBMITTED stations' jobs whose files are not there, or `outdated`; None: not foreseeable."""
+def others(
+    config: Config, results: Path, outdated: Container[str] = (), planned: Container[str] = ()
+) -> Iterator[Cost | None]:
+    """The costs of the SUBMITTED stations' jobs whose files are not there, or `outdated`; None: not foreseeable.
+
+    Without those that are `planned`: made by shards.
+    """
     files = layout.expected(config)
     for name in SUBMITTED:
         for path in (results / one for one in files[name]):
-            if not path.exists() or str(path) in outdated:
+            if str(path) not in planned and (not path.exists() or str(path) in outdated):
                 names = list(config["datasets"]) if name in WHOLE else [path.stem]
-                yield cost(config, _station(config, results, name, names), {})
+                yield cost(config, station(config, results, name, names), {})
 
 
-def _station(config: Config, results: Path, name: str, datasets: Sequence[str]) -> Work | None:
+def station(config: Config, results: Path, name: str, datasets: Sequence[str]) -> Work | None:
     """The sizes of a job of a station, None where a file that tells them is not there yet."""
     records = [results / "datasets" / f"{one}.json" for one in datasets]
     model = results / "checkpoint.json"

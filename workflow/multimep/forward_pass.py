@@ -31,14 +31,20 @@ def encode(model: esm.ESM2, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor
 
 def embedded(model: esm.ESM2, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens width"]:
     """What the first layer reads: the tokens' embeddings, scaled for token dropout as fair-esm does."""
-    x: Tensor = model.embed_tokens(tokens)
+    return scaled(model, model.embed_tokens(tokens), tokens)
+
+
+def scaled(
+    model: esm.ESM2, x: Float[Tensor, "*batch tokens width"], tokens: Int[Tensor, "*batch tokens"]
+) -> Float[Tensor, "*batch tokens width"]:
+    """The tokens' embeddings x as token dropout has them: those of masks zero, the others scaled for their share."""
     if not model.token_dropout:
         return x
-    # masked embeddings are zero; the others are scaled by (1 - 0.15 * 0.8) / (1 - observed share of masks)
+    # (1 - 0.15 * 0.8) / (1 - observed share of masks)
     masked = tokens == model.mask_idx
     scale = (1 - 0.15 * 0.8) / (1 - masked.float().mean(-1))
-    scaled: Tensor = x.masked_fill(masked[..., None], 0.0) * scale[:, None, None]
-    return scaled
+    found: Tensor = x.masked_fill(masked[..., None], 0.0) * scale[..., None, None]
+    return found
 
 
 def attention(model: esm.ESM2, tokens: Int[Tensor, "1 tokens"]) -> Float[Tensor, "length length"]:

@@ -104,16 +104,18 @@ def stop_if_requested() -> None:
         raise Interrupted(_WATCHES[-1].folder)
 
 
-def place(kind: str, suffix: str, *facts: object) -> Path | None:
+def place(kind: str, suffix: str, *facts: object, shared: bool = False) -> Path | None:
     """The file, there or not, of unfinished work that is decided by these facts; None where nothing is kept.
 
-    The facts are hashed with the watch's context, see `fingerprint`.
+    The facts are hashed with the watch's context, see `fingerprint`. What is `shared` is on the way to several pieces
+    of work: it stays until the watch ends, whichever of them is whole.
     """
     if not _WATCHES:
         return None
     current = _WATCHES[-1]
-    current.placed.append(current.folder / f"{kind}-{fingerprint(current.context, *facts)}{suffix}")
-    return current.placed[-1]
+    path = current.folder / f"{kind}-{fingerprint(current.context, *facts)}{suffix}"
+    current.placed.insert(0 if shared else len(current.placed), path)
+    return path
 
 
 def completed(path: Path) -> None:

@@ -40,24 +40,12 @@ def embed(
     ] = "all",
 ) -> None:
     """Run the language model over the sequences that neither the store (HDF5) nor those beside it have yet."""
-    from multimep import chosen_model, store_making
-    from multimep import dataset as datasets
+    from multimep.embedding_job import EmbeddingJob
 
     paths.check([table], [output])
-    chosen = chosen_model.words(language_model)
-    variants = datasets.read(table).variants
-    model = chosen_model.load(language_model, mirror, cache)
-    new = store_making.embed(
-        variants,
-        model,
-        output,
-        residues=chosen.residues,
-        batch_size=chosen.batch_size,
-        storage=chosen.storage,
-        rows=rows,
-        beside=sorted(output.parent.glob("*.h5")),
-    )
-    typer.echo(f"{output}: {new} sequences computed, {len(variants)} variants")
+    job = EmbeddingJob(table, output, language_model, rows, sorted(output.parent.glob("*.h5")))
+    new, variants = job.run(mirror, cache)
+    typer.echo(f"{output}: {new} sequences computed, {variants} variants")
 
 
 def embedding_cost(

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from multimep import affine
 from multimep.dataset import Dataset
-from multimep.fine_tuning import LEAST_ROWS_TO_VALIDATE
 from multimep.language_model import LanguageModel
 from multimep.likelihood import Exchanges, Score, exchanges_of, scores, whole_table
+from multimep.training import LEAST_ROWS_TO_VALIDATE
 
 LEAST_SLOPE = 1e-3  # of the line that a squared error starts from, in standard deviations of the fitness a nat
 

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep import agreement, calibration, noise_ceiling
+from multimep import agreement, calibration, noise_ceiling, text_table
 from multimep.agreement import Scores, Values
-from multimep.dataset import Dataset, numbers, read_table, write_table
+from multimep.dataset import Dataset
 from multimep.predictions import Predictions
 
 LEVEL = 0.95
@@ -168,13 +168,14 @@ def write(dataset: str, parts: Mapping[tuple[str, str], pd.DataFrame], path: Pat
     """Write the tables that `evaluate` gave for (split, method) as one CSV, whole or not at all."""
     tables = [part.assign(dataset=dataset, split=split, method=method) for (split, method), part in parts.items()]
     table = pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
-    write_table(table[list(COLUMNS)], path, "%.9g")
+    text_table.write({name: table[name] for name in COLUMNS}, path, 9)
 
 
 def read(path: Path) -> pd.DataFrame:
     """The table of a file written by `write`: texts as they are, numbers as floats with NaN where empty."""
-    table = read_table(path, COLUMNS, MetricsError)
-    return table.assign(**{name: numbers(table, name, path, MetricsError) for name in ("value", "low", "high", "n")})
+    table = text_table.read(path, COLUMNS, MetricsError)
+    found = {name: text_table.numbers(table, name, path, MetricsError) for name in ("value", "low", "high", "n")}
+    return table.frame().assign(**found)
 
 
 def _join(dataset: Dataset, found: Predictions, taught: Sequence[str]) -> _Asked:

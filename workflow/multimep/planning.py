@@ -8,53 +8,23 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from multimep import cluster, costs, forecast, layout, packing
+from multimep import cluster, costs, forecast, layout, packing, units
 from multimep.accounting import duration
 from multimep.cluster import Cluster
 from multimep.documents import from_json, shown, text
-from multimep.layout import Config, Job
+from multimep.layout import Config
 from multimep.packing import Limits, Packing, Piece, pack, pack_waves
 from multimep.typed_values import build
+from multimep.units import EMBED, PlanError, Unit
 from multimep.whole_files import write_whole
 
 SOLVING = 5.0
 """Seconds of the integer programme for each wave; more gained nothing over list scheduling in the replay's studies."""
-
-
-class PlanError(ValueError):
-    """A plan that cannot be made or followed; the message names what is missing and the command that makes it."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One cross-prediction of the plan.
-
-    Attributes:
-        name: SPLIT/LABEL/TEAM.
-        method, settings: of METHODS.
-        tables, splits, stores, outputs: files, by their paths below the folder in which Snakemake runs.
-        benchmark: where its run time goes.
-        seconds: predicted, on one core or GPU, in a process that has started.
-        memory: predicted, in GiB.
-        gpu: whether the seconds are a GPU's.
-    """
-
-    name: str
-    method: str
-    settings: Mapping[str, Any]
-    tables: Sequence[str]
-    splits: Sequence[str]
-    stores: Sequence[str]
-    outputs: Sequence[str]
-    benchmark: str
-    seconds: float
-    memory: float
-    gpu: bool
 
 
 @dataclass(frozen=True)
@@ -84,6 +54,8 @@ class Plan:
         units: every cross-prediction to be done.
         shards: each unit stands in one of them.
         solved: how the GPU's and the cores' units were packed, and how far from the lower bound.
+        shared: whether a worker that has done its own units makes those that others have not begun: shards of one
+            machine run at the same time, those of a cluster perhaps tomorrow.
     """
 
     language_model: str
@@ -91,11 +63,17 @@ class Plan:
     units: Sequence[Unit]
     shards: Sequence[Shard]
     solved: Mapping[str, str]
+    shared: bool = False
 
     @cached_property
     def unit(self) -> Mapping[str, Unit]:
         """The units by their names."""
         return {unit.name: unit for unit in self.units}
+
+    @cached_property
+    def maker(self) -> Mapping[str, Unit]:
+        """The unit that makes a store, by the store's path."""
+        return {path: unit for unit in self.units if unit.method == EMBED for path in unit.outputs}
 
     @cached_property
     def workers(self) -> Mapping[str, int]:
@@ -111,62 +89,60 @@ class Plan:
 def make(
     config: Config, results: Path, needed: Sequence[str], factors: Mapping[str, float], site: Cluster | None = None
 ) -> Plan:
-    """The plan of the cross-predictions of which an output is `needed`; raises PlanError where its inputs lack.
+    """The plan of the cross-predictions of which an output is `needed`; raises PlanError where their inputs lack.
 
-    `site`: where they run, the study's own if not given. On this machine what needs more memory than it has is left to
-    Snakemake, which runs it alone.
+    `site`: where they run, the study's own if not given. On this machine the stores that they need are units too, for
+    a process that makes one has started once; what needs more memory than there is is left to Snakemake, which runs it
+    alone.
     """
-    site = site or cluster.of(config)
+    site, here = site or cluster.of(config), not config.get("cluster")
     wanted = {str(Path(path)) for path in needed}
-    units = [
-        unit for job in layout.jobs(config) if wanted & set((unit := _unit(config, results, job, factors)).outputs)
+    found = [
+        unit
+        for job in layout.jobs(config)
+        if wanted & set((unit := units.prediction(config, results, job, factors)).outputs)
     ]
-    if not config.get("cluster"):
-        units = [unit for unit in units if unit.memory <= site.memory]
-    found = {
-        "GPU": _waves([unit for unit in units if unit.gpu], _gpu_limits(site), site, site.shared),
-        "cores": _waves([unit for unit in units if not unit.gpu], _core_limits(site), site, 1.0),
+    if here:
+        names = [name for name in config["datasets"] if units.store_of(results, name) in wanted]
+        found = _of_this_machine([units.store(config, results, name) for name in names], found, site.memory)
+    packed = {
+        "GPU": _waves([unit for unit in found if unit.gpu], _gpu_limits(site), site, site.shared),
+        "cores": _waves([unit for unit in found if not unit.gpu], _core_limits(site), site, 1.0, even=not here),
     }
     shards = [
-        _shard(one, name == "GPU", site) for name, waves in found.items() for wave in waves for one in wave.shards
+        _shard(one, name == "GPU", site) for name, waves in packed.items() for wave in waves for one in wave.shards
     ]
-    solved = {name: _account(waves) for name, waves in found.items() if waves}
+    solved = {name: _account(waves) for name, waves in packed.items() if waves}
     language_model = json.dumps(dict(config.get("language_model", {})), sort_keys=True)
-    return Plan(language_model, config.get("seed", 0), units, shards, solved)
+    return Plan(language_model, config.get("seed", 0), found, shards, solved, shared=here)
 
 
-def _unit(config: Config, results: Path, job: Job, factors: Mapping[str, float]) -> Unit:
-    work = forecast.work(config, results, job)
-    if work is None:
-        raise PlanError(f"{job.name}: its datasets or splits are not there; make them first: snakemake prepared")
-    cost = costs.predict(work, gpus=bool(config.get("cluster", {}).get("gres")), factors=factors)
-    single = not layout.is_joint(config, job.label)
-
-    def below(*parts: str) -> list[str]:
-        return [str(results.joinpath(*parts, name)) for name in job.datasets]
-
-    return Unit(
-        name=job.name,
-        method=work.method,
-        settings=work.settings,
-        tables=[f"{path}.csv" for path in below("datasets")],
-        splits=[f"{path}.csv" for path in below("splits", job.split)],
-        stores=[f"{path}.h5" for path in below("embeddings")] if single else [],
-        outputs=[str(results / layout.prediction(job.split, job.label, name)) for name in job.datasets],
-        benchmark=str(results / "benchmarks" / "predict" / f"{job.name}.tsv"),
-        seconds=costs.in_a_shard(cost),
-        memory=cost.memory / 1024,
-        gpu=cost.gpu,
-    )
+def _of_this_machine(stores: Sequence[Unit], predictions: Sequence[Unit], memory: float) -> list[Unit]:
+    """Stores and predictions that have room here; a prediction may have to make its stores in its own process."""
+    made = {unit.outputs[0]: unit for unit in stores if unit.memory <= memory}
+    left = {unit.outputs[0] for unit in stores} - made.keys()
+    found = [
+        replace(unit, memory=max([unit.memory, *(made[path].memory for path in unit.stores if path in made)]))
+        for unit in predictions
+        if not left & set(unit.stores)
+    ]
+    return [*made.values(), *(unit for unit in found if unit.memory <= memory)]
 
 
-def _waves(units: Sequence[Unit], limits: Limits, site: Cluster, slowdown: float) -> list[Packing]:
-    """Waves for so many allocations at the same time, the longest first, or the fewest shards for the walltime."""
-    pieces = [Piece(unit.name, unit.seconds * slowdown, unit.memory) for unit in units]
+def _waves(
+    asked: Sequence[Unit], limits: Limits, site: Cluster, slowdown: float, *, even: bool = True
+) -> list[Packing]:
+    """Waves for so many allocations at the same time, the longest first, or the fewest shards for the walltime.
+
+    Where workers take over what others have not begun, nothing has to come out `even`: one wave.
+    """
+    pieces = [Piece(unit.name, unit.seconds * slowdown, unit.memory) for unit in asked]
     if not pieces:
         return []
     gpus = site.allocations
-    return pack_waves(pieces, limits, gpus, seconds_to_solve=SOLVING) if gpus else [pack(pieces, limits)]
+    if gpus and even:
+        return pack_waves(pieces, limits, gpus, seconds_to_solve=SOLVING)
+    return [pack(pieces, limits, gpus, seconds_to_solve=SOLVING)]
 
 
 def _shard(found: packing.Shard, gpu: bool, site: Cluster) -> Shard:
@@ -200,8 +176,13 @@ def sentence(plan: Plan, site: Cluster, others: Sequence[costs.Cost | None] = ()
         math.fsum(forecast.held(one.seconds, gpu, site, len(one.lanes)) for one in plan.shards if one.gpu == gpu)
         for gpu in (True, False)
     )
+    stores = len(plan.maker)
     total = forecast.Forecast(
-        len(plan.units), rest.others, rest.unknown, rest.gpu_hours + gpus, rest.core_hours + cores
+        len(plan.units) - stores,
+        rest.others + stores,
+        rest.unknown,
+        rest.gpu_hours + gpus,
+        rest.core_hours + cores,
     )
     packed = "; ".join(f"{name}: {how}" for name, how in plan.solved.items()) or "nothing to pack"
     return "\n".join([total.sentence(site), packed, *advice(plan, site)])
@@ -237,13 +218,18 @@ def outdated(summary: str) -> Iterator[str]:
     yield from (line[0] for line in lines[start + 1 :] if len(line) > 1 and line[-1] != "no update")
 
 
+def _values(plan: Plan) -> dict[str, Any]:
+    values = asdict(plan)
+    return values if plan.shared else {key: value for key, value in values.items() if key != "shared"}
+
+
 def _text(plan: Plan) -> str:
-    return json.dumps(asdict(plan), indent=1, sort_keys=True) + "\n"
+    return json.dumps(_values(plan), indent=1, sort_keys=True) + "\n"
 
 
 def write(plan: Plan, path: Path) -> None:
     """Write the plan as JSON, whole or not at all; its identity stands first, for the rules."""
-    write_whole(path, json.dumps({"identity": plan.identity, **asdict(plan)}, indent=1) + "\n")
+    write_whole(path, json.dumps({"identity": plan.identity, **_values(plan)}, indent=1) + "\n")
 
 
 def read(path: Path) -> Plan:
@@ -266,10 +252,14 @@ def _check_places(plan: Plan) -> None:
         parts = [part for place in (unit.name, unit.benchmark, *unit.outputs) for part in Path(place).parts]
         if ".." in parts or Path(unit.name).is_absolute() or "\0" in "".join(parts):
             raise PlanError(f"unit {shown(unit.name)} would leave its folder")
+        told, of_store = Path(unit.name).parts, unit.method == EMBED
         for place in unit.outputs:
-            if Path(place).parts[-4:-1] != ("predictions", *Path(unit.name).parts[:2]):
-                raise PlanError(f"unit {shown(unit.name)} would write {shown(place)}, which is no file of predictions")
-        if Path(unit.benchmark).parts[-5:] != ("benchmarks", "predict", *Path(f"{unit.name}.tsv").parts):
+            *folders, name = Path(place).parts
+            right = folders[-1:] == ["embeddings"] if of_store else folders[-3:] == ["predictions", *told[:2]]
+            if not right or (of_store and name != f"{told[-1]}.h5"):
+                raise PlanError(f"unit {shown(unit.name)} would write {shown(place)}, which is none of its files")
+        ends = ("benchmarks", *(() if of_store else ("predict",)), *told[:-1], f"{told[-1]}.tsv")
+        if Path(unit.benchmark).parts[-len(ends) :] != ends:
             raise PlanError(f"unit {shown(unit.name)} would write {shown(unit.benchmark)}, which is no run time")
     strangers = {name for shard in plan.shards for lane in shard.lanes for name in lane} - set(plan.unit)
     if strangers:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
-from multimep.dataset import Variants, numbers, read_table, write_table
+from multimep import text_table
+from multimep.dataset import Variants
 
 COLUMNS = ("fold", "mutant", "mean", "std", "noisy_std")
 ROUNDING = 1e-14
@@ -71,14 +71,12 @@ def without_std(mutants: Sequence[str], mean: Float[np.ndarray, "n"]) -> Predict
 
 def write(folds: Sequence[tuple[str, Predictions]], path: Path) -> None:
     """Write one CSV (fold, mutant, mean, std, noisy_std) for the named folds, whole or not at all."""
-    tables = [
-        pd.DataFrame(
-            {"fold": fold, "mutant": part.mutants, "mean": part.mean, "std": part.std, "noisy_std": part.noisy_std}
-        )
-        for fold, part in folds
-    ]
-    table = pd.concat(tables) if tables else pd.DataFrame(columns=list(COLUMNS))
-    write_table(table[list(COLUMNS)], path, f"%.{_digits([part.mean for _, part in folds])}g")
+    columns: text_table.Columns = {
+        "fold": [fold for fold, part in folds for _ in part.mutants],
+        "mutant": [mutant for _, part in folds for mutant in part.mutants],
+        **{name: np.concatenate([getattr(part, name) for _, part in folds] or [np.zeros(0)]) for name in COLUMNS[2:]},
+    }
+    text_table.write(columns, path, _digits([part.mean for _, part in folds]))
 
 
 def _digits(means: Sequence[Float[np.ndarray, "_"]]) -> int:
@@ -92,12 +90,16 @@ def _digits(means: Sequence[Float[np.ndarray, "_"]]) -> int:
 
 def read(path: Path) -> dict[str, Predictions]:
     """The predictions of every fold of a file written by `write`, in its order; raises PredictionsError."""
-    table = read_table(path, COLUMNS, PredictionsError)
-    columns = {name: numbers(table, name, path, PredictionsError) for name in COLUMNS[2:]}
+    table = text_table.read(path, COLUMNS, PredictionsError)
+    columns = [text_table.numbers(table, name, path, PredictionsError) for name in COLUMNS[2:]]
+    rows: dict[str, list[int]] = {}
+    for row, fold in enumerate(table["fold"]):
+        rows.setdefault(fold, []).append(row)
+    mutants = table["mutant"]
     try:
         return {
-            str(fold): Predictions(tuple(rows["mutant"]), *(column[rows.index] for column in columns.values()))
-            for fold, rows in table.groupby("fold", sort=False)
+            fold: Predictions(tuple(mutants[row] for row in own), *(column[own] for column in columns))
+            for fold, own in rows.items()
         }
     except PredictionsError as error:
         raise PredictionsError(f"{path}: {error}; make the predictions again") from error

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from multimep.dataset import numbers, read_table
+from multimep import text_table
 from multimep.whole_files import write_whole
 
 SCHEMES = ("fold_random_5", "fold_modulo_5", "fold_contiguous_5")
@@ -60,7 +60,7 @@ class Entry:
 
 def read_reference(path: Path) -> dict[str, Entry]:
     """Assay -> entry, from DMS_substitutions.csv."""
-    table = read_table(path, (ASSAY, UNIPROT, SELECTION), ProteinGymError)
+    table = text_table.read(path, (ASSAY, UNIPROT, SELECTION), ProteinGymError)
     columns = zip(table[ASSAY], table[UNIPROT], table[SELECTION], strict=True)
     return {assay: Entry(uniprot, selection) for assay, uniprot, selection in columns}
 
@@ -87,15 +87,15 @@ def read_scores(paths: Sequence[Path]) -> Scores:
 
 
 def _read_one(path: Path) -> pd.DataFrame:
-    table = read_table(path, (ASSAY,), ProteinGymError)
+    table = text_table.read(path, (ASSAY,), ProteinGymError)
     models = [name for name in table.columns if name not in (ASSAY, SCHEME)]
-    found = {name: numbers(table, name, path, ProteinGymError) for name in models}
+    found = {name: text_table.numbers(table, name, path, ProteinGymError) for name in models}
     if SCHEME in table:
-        return table[[SCHEME, ASSAY]].assign(**found)
+        return table.frame()[[SCHEME, ASSAY]].assign(**found)
     named = [name for name in SCHEMES if path.stem.endswith(name)]
     if not named:
         raise ProteinGymError(f"{path}: no column {SCHEME!r}, and its name ends in none of {', '.join(SCHEMES)}")
-    return table[[ASSAY]].assign(**{SCHEME: named[0]}, **found)
+    return table.frame()[[ASSAY]].assign(**{SCHEME: named[0]}, **found)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A shard: many cross-predictions in one allocation, by workers that load the language model once each.
+"""A shard: many units in one allocation, by workers that load the language model once each.
 
 Every finished unit stands whole in a folder of its own under `ahead`, with a stamp: the sha256 of all that decided it.
 A shard that is tried again takes up after the last of them, and `collect` puts in place what still fits its inputs.
@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from multimep import chosen_model, interruption, is_refusal, seals
+from multimep.embedding_job import EmbeddingJob
 from multimep.layout import STAMP
-from multimep.planning import Plan, Unit
+from multimep.planning import Plan
 from multimep.prediction_job import PredictionJob
 from multimep.seals import checksum
-from multimep.whole_files import write_whole
+from multimep.units import EMBED, Unit
+from multimep.whole_files import alone, alone_now, write_whole
 
 
 class ShardError(ValueError):
@@ -64,32 +66,62 @@ class Workshop:
         """Make one unit; its stamp is written last, so that a half is never taken for the whole."""
         stamp, begin, cpu = self.stamp(unit), time.perf_counter(), time.process_time()
         outputs = [self.folder(unit) / Path(path).name for path in unit.outputs]
+        _remove(self.folder(unit) / STAMP)
+        if unit.method == EMBED:
+            self._embed(unit, outputs[0], loader)
+        else:
+            self._predict(unit, outputs, loader)
+        times = {"s": time.perf_counter() - begin, "cpu_time": time.process_time() - cpu}
+        times["workers"] = self.plan.workers[unit.name]
+        seals.write(self.folder(unit) / STAMP, json.dumps({"sha256": stamp, **times}) + "\n")
+
+    def _embed(self, unit: Unit, output: Path, loader: chosen_model.Loader) -> None:
+        """Make a store out of place, with the rows that it and others have already."""
+        there = {*Path(unit.outputs[0]).parent.glob("*.h5"), *self.ahead.glob(f"{EMBED}/*/*.h5")} - {output}
+        rows = unit.settings["rows"]
+        EmbeddingJob(Path(unit.tables[0]), output, self.plan.language_model, rows, sorted(there)).run(
+            self.mirror, self.cache, loader
+        )
+
+    def _predict(self, unit: Unit, outputs: Sequence[Path], loader: chosen_model.Loader) -> None:
         job = PredictionJob(
             unit.method,
             unit.settings,
             [Path(path) for path in unit.tables],
             [Path(path) for path in unit.splits],
             outputs,
-            [Path(path) for path in unit.stores],
+            [self._store(path) for path in unit.stores],
             self.plan.language_model,
             self.plan.seed,
         )
-        _remove(self.folder(unit) / STAMP)
         job.run(self.mirror, self.cache, self.unfinished, loader)
-        times = {"s": time.perf_counter() - begin, "cpu_time": time.process_time() - cpu}
-        times["workers"] = self.plan.workers[unit.name]
-        seals.write(self.folder(unit) / STAMP, json.dumps({"sha256": stamp, **times}) + "\n")
 
-    def attempt(self, unit: Unit, loader: chosen_model.Loader) -> list[str]:
-        """Make one unit that is not finished; what is wrong with it is returned in a line, for the others go on."""
-        try:
-            if self.is_finished(unit):
-                return []
-            self.make(unit, loader)
-        except ValueError as error:
-            if not is_refusal(error):
-                raise
-            return [f"{unit.name}: {error}"]
+    def _store(self, path: str) -> Path:
+        """Where a store is: waiting ahead, or in place."""
+        maker = self.plan.maker.get(path)
+        waiting = self.folder(maker) / Path(path).name if maker else Path(path)
+        return waiting if waiting.exists() else Path(path)
+
+    def attempt(self, unit: Unit, loader: chosen_model.Loader, *, wait: bool = False) -> list[str]:
+        """Make one unit that is not finished, its stores first; what is wrong is returned in a line: others go on.
+
+        A unit that another worker makes is left to it, or waited for.
+        """
+        lock = alone(self.folder(unit)) if wait else alone_now(self.folder(unit))
+        if lock is None:
+            return []
+        with lock:
+            try:
+                if self.is_finished(unit):
+                    return []
+                makers = [self.plan.maker[path] for path in unit.stores if path in self.plan.maker]
+                if faults := [fault for maker in makers for fault in self.attempt(maker, loader, wait=True)]:
+                    return [f"{unit.name}: {fault}" for fault in faults]
+                self.make(unit, loader)
+            except ValueError as error:
+                if not is_refusal(error):
+                    raise
+                return [f"{unit.name}: {error}"]
         sys.stdout.write(f"{unit.name} is done\n")
         sys.stdout.flush()
         return []
@@ -113,15 +145,24 @@ def _remove(stamp: Path) -> None:
 
 
 def run_lane(workshop: Workshop, lane: Sequence[str]) -> None:
-    """Make the units of one lane, one after the other; raises ShardError that names those that failed, at the end."""
+    """Make the units of one lane, one after the other; raises ShardError that names those that failed, at the end.
+
+    Where the plan is shared, then those of other lanes that nobody has begun and that need no more memory.
+    """
     loader, failed = functools.cache(chosen_model.load), []
     with interruption.watch(workshop.unfinished, workshop.plan.identity):
-        for name in lane:
+        for unit in [*(workshop.plan.unit[name] for name in lane), *_others(workshop.plan, lane)]:
             interruption.stop_if_requested()
-            unit = workshop.plan.unit[name]
             failed += workshop.attempt(unit, loader)
     if failed:
         raise ShardError("; ".join(failed))
+
+
+def _others(plan: Plan, lane: Sequence[str]) -> list[Unit]:
+    """Units of other lanes that this one may take over, the longest first."""
+    room = max((plan.unit[name].memory for name in lane), default=0.0)
+    found = [unit for unit in plan.units if plan.shared and unit.name not in lane and unit.memory <= room]
+    return sorted(found, key=lambda unit: -unit.seconds)
 
 
 def lanes(plan: Plan, shard: int) -> Sequence[Sequence[str]]:

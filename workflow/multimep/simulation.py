@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Int
 
+from multimep import text_table
 from multimep.dataset import Variants
 from multimep.mutations import AMINO_ACIDS, Genotype, Mutation, format_genotype
 
@@ -198,7 +198,7 @@ class Simulated:
     std: Float[np.ndarray, "n"]
     replicates: Int[np.ndarray, "n"]
     group: str
-    truth: pd.DataFrame
+    truth: text_table.Columns
 
 
 def simulate(name: str, group: str, settings: Simulation) -> Simulated:
@@ -220,7 +220,7 @@ def simulate(name: str, group: str, settings: Simulation) -> Simulated:
         measured.std(axis=1, ddof=1) if many else np.full(len(genotypes), np.nan),
         np.full(len(genotypes), settings.replicates, dtype=np.int64),
         group,
-        pd.DataFrame({"mutant": variants.mutants, "ddG": ddg, "noise_free": noise_free}),
+        {"mutant": variants.mutants, "ddG": ddg, "noise_free": noise_free},
     )
 
 

@@ -16,7 +16,6 @@ import pydantic
 from multimep import addresses
 from multimep.dataset import Dataset, Record
 from multimep.documents import content
-from multimep.downloads import fetch
 from multimep.readers import lineage, table
 from multimep.readers.coordinates import read_structure
 from multimep.readers.faults import refusal
@@ -252,7 +251,10 @@ def _record(dataset: Dataset, spec: DatasetSpec, counts: Mapping[str, int]) -> R
 
 def _locate(name: str, file: File, cache: Path, mirror: str | None, root: Path) -> Path:
     if file.url:
-        return fetch(file.url, file.sha256, cache, mirror)
+        from multimep.downloads import fetch  # noqa: PLC0415 (only this path needs the network)
+
+        downloaded: Path = fetch(file.url, file.sha256, cache, mirror)
+        return downloaded
     path = root / Path(file.path).expanduser()
     if not path.is_file():
         start = "" if Path(file.path).is_absolute() else f" ({path}); paths start from the folder of the config file"

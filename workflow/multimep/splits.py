@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from multimep.dataset import read_table, write_table
+from multimep import text_table
 from multimep.mutations import parse
 
 TRAIN, TEST, UNUSED = "train", "test", ""
@@ -84,15 +82,15 @@ def write(split: Split, path: Path) -> None:
     for fold in split.folds:
         part = dict.fromkeys(fold.train, TRAIN) | dict.fromkeys(fold.test, TEST)
         columns[fold.name] = tuple(part.get(mutant, UNUSED) for mutant in split.mutants)
-    write_table(pd.DataFrame(columns), path)
+    text_table.write(columns, path)
 
 
 def read(path: Path) -> Split:
     """Read a split written by `write`; raises SplitError, naming the file, for anything else."""
-    table = read_table(path, (), SplitError)
+    table = text_table.read(path, (), SplitError)
     if list(table.columns[:1]) != ["mutant"]:
         raise SplitError(f"{path}: the first column must be 'mutant', not {', '.join(table.columns[:1])!r}")
-    mutants = tuple(table["mutant"])
+    mutants = table["mutant"]
     columns = {name: dict(zip(mutants, table[name], strict=True)) for name in table.columns[1:]}
     try:
         return Split(mutants, tuple(fold_of(name, part_of) for name, part_of in columns.items()))

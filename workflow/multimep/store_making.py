@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float
 
-from multimep import checked_hdf5, seals
+from multimep import checked_hdf5, interruption, seals
 from multimep.dataset import Variants
 from multimep.embeddings import (
     FORMAT,
@@ -114,6 +114,7 @@ def _make(plan: _Plan, batch_size: "BatchSize") -> None:
         writing = None
         for block in plan.blocks:
             if not plan.part(block).exists():
+                interruption.stop_if_requested()
                 computed = _computed(plan, block, batch_size)
                 if writing is not None:
                     writing.result()

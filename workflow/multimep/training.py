@@ -8,6 +8,8 @@ from multimep import low_rank
 from multimep.low_rank import Places
 from multimep.precision import Precision
 
+LEAST_ROWS_TO_VALIDATE = 20
+"""With fewer, a validation loss over two or three rows would stop a training at random."""
 WORDS = {"precision": ("fp32", "bf16"), "adapt": ("full", "lora"), "places": tuple(low_rank.PLACES)}
 
 
@@ -82,6 +84,10 @@ class Training:
         ]
         if faults:
             raise FineTuningError("; ".join(faults))
+
+    def kept(self, rows: int) -> int:
+        """How many of so many rows are kept from learning."""
+        return round(self.validation_fraction * rows) if rows >= LEAST_ROWS_TO_VALIDATE else 0
 
     def first(self, layers: int) -> int:
         """The first of so many layers that learns."""

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import safetensors
@@ -58,12 +58,35 @@ class EarlyStopping:
         for value, best in zip(self.parameters, self.best, strict=False):
             value.copy_(best)
 
+    def facts(self) -> dict[str, Any]:
+        """Lowest loss and epochs waited, as JSON values."""
+        return {"lowest": self.lowest, "waited": self.waited}
 
-class TrainingRun:
-    """The state of a training between two steps.
+    def take(self, facts: Mapping[str, Any]) -> None:
+        """Enter the state of these `facts`."""
+        self.lowest, self.waited = float(facts["lowest"]), int(facts["waited"])
+
+
+class Stopping(Protocol):
+    """What remembers the best weights, and whose state is part of the run's."""
+
+    best: list[Tensor]
+
+    def facts(self) -> dict[str, Any]:
+        """The rest of its state, as JSON values."""
+        ...
+
+    def take(self, facts: Mapping[str, Any]) -> None:
+        """Enter the state of these `facts`."""
+        ...
+
+
+class RunState:
+    """The state of a training, or of several that run as one, between two steps.
 
     Attributes:
         parameters: by name; AdamW's moments and the best weights are kept under the same names.
+        randoms: the generators that draw the batches.
         epoch, batch, step: epochs done, batches done in the epoch after them, steps done in all.
     """
 
@@ -71,42 +94,46 @@ class TrainingRun:
         self,
         parameters: Mapping[str, Tensor],
         optimiser: torch.optim.AdamW,
-        random: np.random.Generator,
-        patience: int,
+        randoms: Sequence[np.random.Generator],
+        stopping: Stopping,
     ) -> None:
-        self.parameters, self.optimiser, self.random = parameters, optimiser, random
+        self.parameters, self.optimiser, self.randoms = parameters, optimiser, randoms
         self.peaks = [group["lr"] for group in optimiser.param_groups]
-        self.stopping = EarlyStopping(list(parameters.values()), patience)
+        self._remembered = stopping
         self.epoch, self.batch, self.step = 0, 0, 0
-        self.before_epoch: Mapping[str, Any] = random.bit_generator.state
+        self.before_epoch: Sequence[Mapping[str, Any]] = [random.bit_generator.state for random in randoms]
 
     def make_step(self, share: float, clip: float) -> None:
         """One step of AdamW down the gradients at hand, at this share of the peak rates; it uses them up."""
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * share
-        nn.utils.clip_grad_norm_(self.stopping.parameters, clip)
+        self.clip(clip)
         self.optimiser.step()
         self.optimiser.zero_grad()  # to None: a head without rows in a step stays where it is
         self.batch, self.step = self.batch + 1, self.step + 1
 
-    def ends_with_epoch(self, loss: float) -> bool:
-        """Count the epoch; True where its validation loss says that no other should follow."""
+    def clip(self, limit: float) -> None:
+        """Shorten the gradient of all parameters together to this norm."""
+        nn.utils.clip_grad_norm_(list(self.parameters.values()), limit)
+
+    def count_epoch(self) -> None:
+        """One epoch more is done; the order of the next one is drawn from here."""
         self.epoch, self.batch = self.epoch + 1, 0
-        self.before_epoch = self.random.bit_generator.state
-        return self.stopping.should_stop(loss)
+        self.before_epoch = [random.bit_generator.state for random in self.randoms]
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters, moments and best weights, as KIND/NAME."""
         found = {f"parameter/{name}": value for name, value in self.parameters.items()}
         for name, value in self.parameters.items():
             found |= {f"{kind}/{name}": moment for kind, moment in self.optimiser.state.get(value, {}).items()}
-        return found | {f"best/{name}": best for name, best in zip(self.parameters, self.stopping.best, strict=False)}
+        return found | {
+            f"best/{name}": best for name, best in zip(self.parameters, self._remembered.best, strict=False)
+        }
 
     def facts(self) -> dict[str, Any]:
-        """The rest of the state, as JSON values; the generator's state is that before the epoch's order was drawn."""
+        """The rest of the state, as JSON values; of the generators that before an epoch's order was drawn."""
         counts = {"epoch": self.epoch, "batch": self.batch, "step": self.step}
-        stopping = {"lowest": self.stopping.lowest, "waited": self.stopping.waited}
-        return {**counts, **stopping, "random": dict(self.before_epoch)}
+        return {**counts, **self._remembered.facts(), "randoms": [dict(state) for state in self.before_epoch]}
 
     @torch.no_grad()
     def take(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -117,12 +144,33 @@ class TrainingRun:
             if kept["parameter"].shape != value.shape:
                 raise ValueError(f"{name} has shape {tuple(kept['parameter'].shape)}, not {tuple(value.shape)}")
             value.copy_(kept.pop("parameter"))
-            self.stopping.best += [kept.pop("best")] if "best" in kept else []
+            self._remembered.best += [kept.pop("best")] if "best" in kept else []
             if kept:  # a head that no batch has reached yet has no moments
                 self.optimiser.state[value] = kept
         self.epoch, self.batch, self.step = (int(facts[name]) for name in ("epoch", "batch", "step"))
-        self.stopping.lowest, self.stopping.waited = float(facts["lowest"]), int(facts["waited"])
-        self.before_epoch = self.random.bit_generator.state = facts["random"]
+        self._remembered.take(facts)
+        self.before_epoch = facts["randoms"]
+        for random, state in zip(self.randoms, self.before_epoch, strict=True):
+            random.bit_generator.state = state
+
+
+class TrainingRun(RunState):
+    """The state of one training between two steps."""
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor],
+        optimiser: torch.optim.AdamW,
+        random: np.random.Generator,
+        patience: int,
+    ) -> None:
+        self.random, self.stopping = random, EarlyStopping(list(parameters.values()), patience)
+        super().__init__(parameters, optimiser, [random], self.stopping)
+
+    def ends_with_epoch(self, loss: float) -> bool:
+        """Count the epoch; True where its validation loss says that no other should follow."""
+        self.count_epoch()
+        return self.stopping.should_stop(loss)
 
 
 def _by_name(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -136,7 +184,7 @@ def _by_name(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 class Checkpointing:
     """Keeps a run's state in `path` when a signal asks for it and from time to time; without a path, never."""
 
-    def __init__(self, run: TrainingRun, path: Path | None) -> None:
+    def __init__(self, run: RunState, path: Path | None) -> None:
         self.run, self.path = run, path
         self.due = time.monotonic() + interruption.EVERY_SECONDS
         if path is not None and path.is_file():
@@ -157,13 +205,13 @@ class Checkpointing:
             write(self.run, self.path)
 
 
-def write(run: TrainingRun, path: Path) -> None:
+def write(run: RunState, path: Path) -> None:
     """Write the state of the run and its seal, whole or not at all; raises WritingError where there is no room."""
     state = {key: value.detach().cpu().contiguous() for key, value in run.tensors().items()}
     checkpoints.write_tensors(path, state, {"run": json.dumps(run.facts())}, seals.sealed)
 
 
-def read(run: TrainingRun, path: Path) -> None:
+def read(run: RunState, path: Path) -> None:
     """Put the run into the state that `write` wrote; raises TrainingRunError for a damaged file."""
     seals.check(path, TrainingRunError)
     try:

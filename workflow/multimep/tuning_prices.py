@@ -21,11 +21,14 @@ def fine_tuning_memory(work: Work) -> float:
     # weights twice; of those that learn gradient, two moments of AdamW, the best so far: 4 bytes each
     share = _learning(work)
     layers = math.ceil(share * work.model.layers)
-    each = 12.0 if _low_rank(work) else 8.0 + 16.0 * share
+    # of a stack besides, for each model: its weights, and once more what it learnt until it is asked for
+    models = min(int(work.settings.get("models_at_once", 1)), len(work.folds))
+    own = 16.0 * share if models == 1 else 24.0 * share * models
+    each = 12.0 if _low_rank(work) else 8.0 + own
     held = min(layers, 1) if work.settings.get("gradient_checkpointing", False) else layers
-    bounds = 4.0 * batch(work, 8) * work.tokens * work.model.width * layers / MIB
+    bounds = 4.0 * models * batch(work, 8) * work.tokens * work.model.width * layers / MIB
     prefix = min(_states(work), _prefix_room(work)) if share < 1.0 else 0.0
-    trained = each * work.model.parameters / MIB + activations(work, batch(work, 8), held)
+    trained = each * work.model.parameters / MIB + models * activations(work, batch(work, 8), held)
     return PYTHON + SCIPY + TORCH + texts(work) + trained + bounds + prefix
 
 

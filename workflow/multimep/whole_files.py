@@ -79,15 +79,36 @@ def alone(folder: Path) -> IO[str]:
 
     Raises WritingError where it cannot be made.
     """
+    lock = None
+    while lock is None:
+        lock = _locked(folder, fcntl.LOCK_EX)
+    return lock
+
+
+def alone_now(folder: Path) -> IO[str] | None:
+    """The same without waiting: None where another process has the folder."""
+    return _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _locked(folder: Path, how: int) -> IO[str] | None:
+    """The lock of a folder; None where it is another's, or went with its folder while it was waited for."""
     try:
-        while True:
-            folder.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # who was waited for has just removed the folder
-                lock = (folder / LOCK).open("w")
-                with suppress(OSError):  # a file system without locks: of two at once one may end with an error there
-                    fcntl.flock(lock, fcntl.LOCK_EX)
-                if os.path.samestat(os.fstat(lock.fileno()), (folder / LOCK).stat()):
-                    return lock
-                lock.close()
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # who has just had the folder removed it
+            lock = (folder / LOCK).open("w")
+            if not _taken(lock, how) and os.path.samestat(os.fstat(lock.fileno()), (folder / LOCK).stat()):
+                return lock
+            lock.close()
     except OSError as error:
         raise refused(folder / LOCK, error) from error
+    return None
+
+
+def _taken(lock: IO[str], how: int) -> bool:
+    try:
+        fcntl.flock(lock, how)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks: of two at once one may end with an error there
+        return False
+    return False

@@ -28,16 +28,16 @@ rule configuration:
 
 
 rule prepared:
-    """Everything that the cross-predictions need: tables, splits, embeddings."""
+    """What a plan needs: tables, splits and, on a cluster, embeddings; on this machine shards make those as well."""
     input:
         "<results>/config.json",
         "<results>/checkpoint.json",
         [f"<results>/{path}" for path in layout.splits(config, DATASETS)],
-        expand("<results>/embeddings/{dataset}.h5", dataset=DATASETS),
+        expand("<results>/embeddings/{dataset}.h5", dataset=DATASETS if CLUSTER else []),
 
 
 rule shard:
-    """Many cross-predictions in one allocation, the language model loaded once by each worker."""
+    """Many units in one allocation, the language model loaded once by each worker."""
     input:
         ancient(str(PLAN_FILE)),
     output:

@@ -1,8 +1,9 @@
 """fine_tune: for each dataset its own copy of the PLM, trained whole with a fresh linear head (the seed study's)."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from multimep.language_model import LanguageModel
 from multimep.methods.method import FitError, Reading, State, only
 from multimep.methods.scaling import require_squares
 from multimep.predictions import Predictions, without_std
+from multimep.stacked_training import fine_tune_each
 from multimep.training import FineTuningError, Training
 
 TRUNK, HEAD = "trunk/", "head/"  # prefixes of the stored arrays' names
@@ -24,13 +26,37 @@ TRUNK, HEAD = "trunk/", "head/"  # prefixes of the stored arrays' names
 
 @dataclass(frozen=True)
 class FineTune(Training):
-    """One fine-tuned model per dataset; its settings are those of `Training`."""
+    """One fine-tuned model per dataset; its settings are those of `Training` and one more.
+
+    Attributes:
+        models_at_once: how many models of equally many steps (folds, sizes, seeds) are trained as one batch. Each
+            learns what it would alone, but for rounding; memory grows with their number. For small models on a GPU,
+            which wait for operations to start; on a processor it gains nothing (docs/performance.md).
+    """
 
     joint: ClassVar[bool] = False
+    models_at_once: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse settings with which nothing could be learnt, each by its name."""
+        super().__post_init__()
+        if self.models_at_once < 1:
+            raise FineTuningError(f"models_at_once must be 1 or above, not {self.models_at_once!r}")
 
     def fit(self, train: Sequence[Dataset], embedder: Embedder, seed: int) -> "FineTunedPredictor":
         """Fine-tune on the one dataset; raises FitError without rows. A constant fitness is predicted as it is."""
         return fit([only(train)], embedder, self, seed)
+
+    def fit_each(
+        self, trains: Sequence[Dataset], embedder: Embedder, seed: int
+    ) -> Sequence[Callable[[], "FineTunedPredictor"]]:
+        """The same for several training sets, `models_at_once` of them as one batch when the first is called."""
+        if self.models_at_once == 1:
+            return [partial(self.fit, [part], embedder, seed) for part in trains]
+        for part in trains:
+            require_rows([part])
+        models = fine_tune_each(embedder.language_model, trains, self, self.models_at_once, seed)
+        return [partial(_predictor, model) for model in models]
 
     def restore(self, state: State, embedder: Embedder) -> "FineTunedPredictor":
         """The predictor whose `state` this is; raises FineTuningError for another language model."""
@@ -69,12 +95,21 @@ class FineTunedPredictor:
 
 def fit(train: Sequence[Dataset], embedder: Embedder, settings: Training, seed: int) -> FineTunedPredictor:
     """Fine-tune one model on all the datasets; raises FitError where there are none, no rows, or no squares of them."""
+    require_rows(train)
+    return FineTunedPredictor(fine_tuning.fine_tune(embedder.language_model, train, settings, seed))
+
+
+def require_rows(train: Sequence[Dataset]) -> None:
+    """Refuse training sets from which nothing can be learnt: none, one without rows, one whose squares overflow."""
     empty = [part.name for part in train if not len(part)]
     if empty or not train:
         raise FitError(f"fine-tuning needs training rows, there are none for {', '.join(empty) or 'any dataset'}")
     for part in train:
         require_squares(part.fitness, part.name)
-    return FineTunedPredictor(fine_tuning.fine_tune(embedder.language_model, train, settings, seed))
+
+
+def _predictor(model: Callable[[], FineTuned]) -> FineTunedPredictor:
+    return FineTunedPredictor(model())
 
 
 def restore(state: State, language_model: LanguageModel) -> FineTunedPredictor:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 from scipy.special import ndtri
 
@@ -86,10 +85,10 @@ def warping_of(train: Dataset) -> Warping:
     """The warping of the training rows; raises FitError for fewer than three."""
     scaling = scaling_of(train)
     z = scaling.apply(train.fitness)
+    values, counts = np.unique(z, return_counts=True)
     # g_i = Phi^-1((rank_i - 1/2) / n), equal values sharing their mean rank
-    scores = ndtri((pd.Series(z).rank().to_numpy() - 0.5) / len(z))
-    values, first = np.unique(z, return_index=True)
-    return Warping(scaling, values, (values + scores[first]) / 2)
+    scores = ndtri((np.cumsum(counts) - counts / 2) / len(z))
+    return Warping(scaling, values, (values + scores) / 2)
 
 
 def rewarped(scaling: Mapping[str, float], arrays: Mapping[str, np.ndarray], before: str = "") -> Warping:
