@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A whole study, here or on a cluster: bash profiles/drive.sh PROFILE [options of Snakemake, such as --configfile STUDY.yaml]
-# Each step takes up where an earlier run stopped: tables, splits and embeddings; a plan; its shards; what they finished is
+# Each step takes up where an earlier run stopped: tables, splits (on a cluster embeddings); a plan; its shards; what they made is
 # put in place; and last whatever is still missing, up to the report. Single files are asked of snakemake itself.
 # SIGTERM or SIGUSR1 stops it with status 75: nothing more is submitted, and after GRACE seconds running jobs are
 # cancelled, which makes them write their checkpoints. The same command continues.
@@ -103,6 +103,14 @@ changed() { # since the plan was made: the configuration, as it was read last or
   return 1
 }
 
+take_back() { # a store, whose rows serve the next one, to where shards make it
+  local folder
+  [ -f "$1" ] || return 0
+  folder=$results/ahead/embed/$(basename "$1" .h5)
+  mkdir -p "$folder"
+  mv -f -- "$1" "$folder/"
+}
+
 on_record() { # what was put in place: up to date it is, but Snakemake does not know what made it (hence force)
   local list collected
   list=$(seen "$results/collected.txt")
@@ -110,7 +118,13 @@ on_record() { # what was put in place: up to date it is, but Snakemake does not 
   mapfile -t collected <"$list"
   if changed; then
     echo "multimep: the configuration has changed since the plan; what that plan put in place is made again"
-    there rm -f -- "${collected[@]}"
+    local path
+    for path in "${collected[@]}"; do
+      case $path in
+        */embeddings/*.h5) there take_back "$path" ;;
+        *) there rm -f -- "$path" ;;
+      esac
+    done
   else
     run --touch --force -- "${collected[@]}"
   fi

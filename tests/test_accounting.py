@@ -68,7 +68,7 @@ def test_a_unit_of_a_shard_is_told_from_a_job_of_its_own(tmp_path: Path) -> None
     found = read(tmp_path, Cluster())
     assert list(found.usages[0].runs) == [Run(3.25, 2.5, told=False, inside=True)]
     assert found.total.runs == []
-    assert "1 predictions were made in shards that have not ended" in found.gaps[0]
+    assert "1 units were made in shards that have not ended" in found.gaps[0]
 
 
 def test_stations_are_told_in_the_order_of_the_flow_with_the_predictions_by_method(tmp_path: Path) -> None:

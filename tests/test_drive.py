@@ -126,7 +126,9 @@ def test_under_a_configuration_that_has_changed_meanwhile_it_is_made_again(folde
     results = folder / "study/results"
     (results / "plan.json").write_text("{}")
     (results / "predictions/b.csv").write_text("made by other settings\n")
-    (results / "collected.txt").write_text("results/predictions/b.csv\n")
+    (results / "embeddings").mkdir()
+    (results / "embeddings/b.h5").write_text("rows\n")
+    (results / "collected.txt").write_text("results/predictions/b.csv\nresults/embeddings/b.h5\n")
     (results / "config.json").write_text("{}")
     later = time.time() + 5
     os.utime(results / "config.json", (later, later))
@@ -134,6 +136,8 @@ def test_under_a_configuration_that_has_changed_meanwhile_it_is_made_again(folde
     assert not any("--touch" in call for call in calls)
     assert "made again" in printed
     assert not (results / "predictions/b.csv").exists()
+    assert not (results / "embeddings/b.h5").exists()
+    assert (results / "ahead/embed/b/b.h5").read_text() == "rows\n"  # where the next plan's shards take its rows from
 
 
 def test_a_configuration_that_changes_while_the_shards_run_collects_nothing(folder: Path) -> None:

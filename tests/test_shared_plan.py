@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from multimep import cluster, dataset, layout, planning, settings, shards, sources, splits, units
+from multimep import cluster, dataset, layout, planning, settings, shards, sources, splits, store_making, units
 from multimep.embedding_job import EmbeddingJob
 from multimep.embeddings import open_store
 from multimep.planning import Plan, PlanError
 from multimep.prediction_job import PredictionJob
-from multimep.shards import ShardError, Workshop
+from multimep.shards import ShardError, Worker, Workshop
 from multimep.typed_values import build
 from multimep.units import Unit
 from multimep.whole_files import alone, write_whole
@@ -52,9 +52,32 @@ def workshop(config: dict[str, Any], **asked: Any) -> Workshop:
     return Workshop(made(config, **asked), Path("results/ahead"), cache=Path("cache"))
 
 
+def with_large_stores(monkeypatch: pytest.MonkeyPatch, memory: float) -> None:
+    plain = units.store
+    monkeypatch.setattr(units, "store", lambda *given: replace(plain(*given), memory=memory))
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the units that workers of this process begin."""
+    begun, plain = [], Workshop.make
+
+    def make(self: Workshop, unit: Unit, *given: Any) -> None:
+        begun.append(unit.name)
+        plain(self, unit, *given)
+
+    monkeypatch.setattr(Workshop, "make", make)
+    return begun
+
+
 def lane(shop: Workshop, *names: str) -> None:
-    """Make these units alone."""
-    shards.run_lane(replace(shop, plan=replace(shop.plan, shared=False)), names)
+    """Make these units alone, with room for all that they need."""
+    worker = Worker(shop, names)
+    worker.room = 8.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Worker, "others", lambda _: [])
+        worker.run()
+    if worker.faults:
+        raise ShardError("; ".join(worker.faults.values()))
 
 
 def is_done(shop: Workshop) -> list[str]:
@@ -82,16 +105,21 @@ def test_on_a_cluster_stores_are_jobs_of_their_own_and_every_lane_keeps_its_unit
     assert (dict(plan.maker), plan.shared) == ({}, False)
 
 
-def test_a_prediction_has_room_for_its_store_and_both_are_left_to_snakemake_where_there_is_none(
+def test_a_store_for_which_there_is_no_room_is_left_to_snakemake_with_its_predictions(
     config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = made(config, outdated=[]).unit["random/additive/alpha"].memory
-    plain = units.store
-    monkeypatch.setattr(units, "store", lambda *given: replace(plain(*given), memory=alone + 2.0))
-    assert made(config).unit["random/additive/alpha"].memory == alone + 2.0
-    less = made(config, memory=alone + 1.0)
+    with_large_stores(monkeypatch, 6.0)
+    assert made(config).unit["random/additive/alpha"].memory < 1.0
+    less = made(config, memory=5.0)
     assert dict(less.maker) == {}
     assert {unit.method for unit in less.units} == {"fine_tune_together"}  # it reads no store
+
+
+def test_without_a_summary_what_is_missing_is_planned_stores_too(config: dict[str, Any]) -> None:
+    Path("config.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "multimep", "plan", "--config", "config.json", "--output", "plan.json"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert list(planning.read(Path("plan.json")).maker) == STORES
 
 
 @pytest.mark.parametrize("place", ["results/embeddings/beta.h5", "elsewhere/alpha.h5", "results/predictions/alpha.h5"])
@@ -158,12 +186,51 @@ def test_a_store_in_place_gives_its_rows_to_the_one_that_takes_its_place(
     assert computed == [1]
 
 
-def test_a_store_that_fails_is_named_for_each_prediction_that_needed_it(config: dict[str, Any]) -> None:
+def test_a_store_that_fails_is_tried_once_and_named_for_each_prediction_that_needed_it(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("results/datasets/alpha.csv").write_text("nonsense\n")
-    shop = workshop(config)
-    with pytest.raises(ShardError, match=r"random/additive/alpha: embed/alpha: .*alpha\.csv"):
-        lane(shop, "random/additive/alpha", "random/additive/beta")
+    shop, begun = workshop(config), counted(monkeypatch)
+    alpha, other = "random/additive/alpha", "random/embedding_gp/alpha"
+    with pytest.raises(ShardError, match=rf"{alpha}: embed/alpha: .*alpha\.csv.*; {other}: embed/alpha: "):
+        lane(shop, alpha, "random/additive/beta", other)
     assert is_done(shop) == ["embed/beta", "random/additive/beta"]
+    assert begun == ["embed/alpha", "embed/beta", "random/additive/beta"]
+
+
+def test_a_prediction_whose_store_needs_more_room_is_left_to_the_worker_that_makes_the_store(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_large_stores(monkeypatch, 6.0)
+    shop = workshop(config)
+    shards.run_lane(shop, ["random/additive/alpha", "random/fine_tune_together/all"])
+    assert is_done(shop) == ["random/fine_tune_together/all"]
+    shards.run_lane(shop, ["embed/beta"])
+    assert is_done(shop) == sorted(shop.plan.unit)
+
+
+def test_blocks_of_a_store_that_was_interrupted_serve_whoever_makes_it_next(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_making, "BLOCK", 8)
+    shop, written, plain = workshop(config), [], store_making._computed
+
+    def computed(*given: Any) -> Any:
+        written.append(1)
+        if len(written) == 3:
+            raise OSError("killed")
+        return plain(*given)
+
+    monkeypatch.setattr(store_making, "_computed", computed)
+    with pytest.raises(OSError, match="killed"):
+        lane(shop, "embed/alpha")
+    blocks = len(list(Path("results/embeddings/.alpha.h5.parts").glob("*.npy")))
+    assert blocks >= 1
+    monkeypatch.setattr(store_making, "_computed", lambda *given: written.append(1) or plain(*given))
+    table, place = Path("results/datasets/alpha.csv"), Path(STORES[0])
+    written.clear()
+    EmbeddingJob(table, place, shop.plan.language_model, "all").run("", Path("cache"))
+    assert len(written) == -(-len(open_store(place).row_of) // 8) - blocks
 
 
 # taking over
@@ -171,12 +238,26 @@ def test_a_store_that_fails_is_named_for_each_prediction_that_needed_it(config: 
 
 def test_a_worker_that_has_done_its_own_units_makes_those_that_nobody_has_begun(config: dict[str, Any]) -> None:
     shop = workshop(config)
-    shards.run_lane(shop, ["random/additive/alpha"])
-    room = shop.plan.unit["random/additive/alpha"].memory
+    shards.run_lane(shop, ["embed/alpha"])
+    room = shop.plan.unit["embed/alpha"].memory
     assert is_done(shop) == sorted(unit.name for unit in shop.plan.units if unit.memory <= room)
     assert len(is_done(shop)) > 5
     shards.run_lane(shop, [max(shop.plan.units, key=lambda unit: unit.memory).name])
     assert is_done(shop) == sorted(shop.plan.unit)
+
+
+def test_a_unit_that_failed_elsewhere_is_not_taken_over(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("results/splits/random/alpha.csv").write_text("nonsense\n")
+    shop, begun, wrong = workshop(config), counted(monkeypatch), "random/additive/alpha"
+    with pytest.raises(ShardError, match=rf"{wrong}: .*alpha\.csv"):
+        shards.run_lane(shop, ["embed/alpha", wrong])
+    shards.run_lane(shop, ["embed/beta"])
+    assert begun.count(wrong) == 1
+    with pytest.raises(ShardError, match=wrong):  # its own lane tries again
+        shards.run_lane(shop, [wrong])
+    assert begun.count(wrong) == 2
 
 
 def test_what_another_worker_is_making_is_left_to_it(config: dict[str, Any]) -> None:
@@ -202,11 +283,10 @@ def test_two_workers_at_once_make_every_unit_once(config: dict[str, Any]) -> Non
     assert done == Counter(plan.unit.keys())
 
 
-def test_units_of_a_cluster_are_not_taken_over(config: dict[str, Any]) -> None:
-    plan = replace(made(config), shared=False)
-
-    def told(unit: Unit) -> str:
-        return unit.name
-
-    assert shards._others(plan, [plan.units[0].name]) == []
-    assert list(map(told, shards._others(replace(plan, shared=True), []))) == []  # a lane of nothing has no room
+def test_units_of_a_cluster_are_not_taken_over_and_wait_for_no_lock(config: dict[str, Any]) -> None:
+    shop = workshop(config, outdated=[])
+    shop = replace(shop, plan=replace(shop.plan, shared=False))
+    name = "random/fine_tune_together/all"
+    with alone(shop.folder(shop.plan.unit[name])):
+        shards.run_lane(shop, [name])
+    assert is_done(shop) == [name]

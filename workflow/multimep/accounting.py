@@ -141,7 +141,7 @@ class Account:
             )
         if inside and not any(usage.name == "shard" for usage in self.usages):
             found.append(
-                f"{inside} predictions were made in shards that have not ended yet or were stopped: what those "
+                f"{inside} units were made in shards that have not ended yet or were stopped: what those "
                 "allocations took is not known."
             )
         return tuple(found)

@@ -27,7 +27,7 @@ def plan(
     ] = None,
 ) -> None:
     """Pack the cross-predictions that are to be done into few, balanced allocations, and say what they will take."""
-    from multimep import cluster, costs, forecast, layout, planning
+    from multimep import cluster, costs, forecast, layout, planning, units
     from multimep import settings as studies
     from multimep.whole_files import write_whole
 
@@ -38,7 +38,9 @@ def plan(
     factors = costs.calibrated(past, gpus=bool(values.get("cluster", {}).get("gres")))
     write_whole(results / "calibration.json", json.dumps(factors, indent=2) + "\n")
     if needed is None:
-        files = [str(results / path) for path in layout.predictions(values, list(values["datasets"]))]
+        names = list(values["datasets"])
+        files = [str(results / path) for path in layout.predictions(values, names)]
+        files += [units.store_of(results, name) for name in names]
         wanted = [path for path in files if not Path(path).exists()]
     else:
         summary = studies.read_text(None if str(needed) == "-" else needed)

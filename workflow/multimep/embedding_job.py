@@ -20,6 +20,7 @@ class EmbeddingJob:
         language_model: name, path or JSON.
         rows: whose representations are kept, see `store_making.embed`.
         beside: stores whose rows are taken over where they are the same.
+        place: where the store will stand in the end, if that is not `output`.
     """
 
     table: Path
@@ -27,6 +28,7 @@ class EmbeddingJob:
     language_model: str
     rows: Rows
     beside: Sequence[Path] = ()
+    place: Path | None = None
 
     def run(self, mirror: str, cache: Path, loader: Loader | None = None) -> tuple[int, int]:
         """Make or complete the store; returns how many sequences were computed, and how many variants there are."""
@@ -41,5 +43,6 @@ class EmbeddingJob:
             storage=chosen.storage,
             rows=self.rows,
             beside=self.beside,
+            place=self.place,
         )
         return new, len(variants)

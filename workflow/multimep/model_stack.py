@@ -73,7 +73,9 @@ class Stack:
         own = torch.arange(len(table), device=tokens.device)[:, None, None] * table.shape[1]
         return scaled(model, functional.embedding(tokens + own, table.flatten(0, 1)), tokens)
 
-    def _layer(self, layer: esm.modules.TransformerLayer, x: Tensor, rotation: Rotation) -> Tensor:
+    def _layer(
+        self, layer: esm.modules.TransformerLayer, x: Float[Tensor, "models batch tokens width"], rotation: Rotation
+    ) -> Float[Tensor, "models batch tokens width"]:
         x = x + self._attend(layer.self_attn, self._normed(layer.self_attn_layer_norm, x), rotation).to(x.dtype)
         inner = functional.gelu(self._project([layer.fc1], self._normed(layer.final_layer_norm, x)))
         return x + self._project([layer.fc2], inner).to(x.dtype)

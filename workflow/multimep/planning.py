@@ -1,4 +1,4 @@
-"""A plan: which cross-predictions run in which allocation (shard), side by side or one after the other; its JSON file.
+"""A plan: which cross-predictions (and, on one machine, stores) run in which allocation (shard); its JSON file.
 
 Shards work ahead of the rules: each keeps what it finishes under results/ahead/, `collect` puts what still fits its
 inputs in place, and Snakemake, which alone decides what is outdated, makes what is then missing one by one.
@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class Plan:
     Attributes:
         language_model: its settings as JSON.
         seed: of the study.
-        units: every cross-prediction to be done.
+        units: every cross-prediction to be done and, on one machine, every store.
         shards: each unit stands in one of them.
         solved: how the GPU's and the cores' units were packed, and how far from the lower bound.
         shared: whether a worker that has done its own units makes those that others have not begun: shards of one
@@ -91,8 +91,8 @@ def make(
 ) -> Plan:
     """The plan of the cross-predictions of which an output is `needed`; raises PlanError where their inputs lack.
 
-    `site`: where they run, the study's own if not given. On this machine the stores that they need are units too, for
-    a process that makes one has started once; what needs more memory than there is is left to Snakemake, which runs it
+    `site`: where they run, the study's own if not given. On this machine the stores that are needed are units too, for
+    a process that makes one has started once; what takes more memory than there is is left to Snakemake, which runs it
     alone.
     """
     site, here = site or cluster.of(config), not config.get("cluster")
@@ -118,15 +118,10 @@ def make(
 
 
 def _of_this_machine(stores: Sequence[Unit], predictions: Sequence[Unit], memory: float) -> list[Unit]:
-    """Stores and predictions that have room here; a prediction may have to make its stores in its own process."""
-    made = {unit.outputs[0]: unit for unit in stores if unit.memory <= memory}
-    left = {unit.outputs[0] for unit in stores} - made.keys()
-    found = [
-        replace(unit, memory=max([unit.memory, *(made[path].memory for path in unit.stores if path in made)]))
-        for unit in predictions
-        if not left & set(unit.stores)
-    ]
-    return [*made.values(), *(unit for unit in found if unit.memory <= memory)]
+    """Stores and predictions that have room here; a prediction is left out with its store."""
+    left = {unit.outputs[0] for unit in stores if unit.memory > memory}
+    found = [unit for unit in (*stores, *predictions) if unit.memory <= memory]
+    return [unit for unit in found if not left & set(unit.stores)]
 
 
 def _waves(

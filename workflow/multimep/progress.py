@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multimep import accounting, charges, cluster, forecast, layout
+from multimep import accounting, charges, cluster, forecast, layout, units
 from multimep.accounting import Account, duration, hours, kilowatt_hours
 from multimep.charges import Charges
 from multimep.cluster import Cluster
@@ -133,9 +133,15 @@ def rest(config: Config, results: Path, queue: Queue) -> Rest:
     left = [job for job in missing if not _ahead(results, job).exists()]
     found = [forecast.cost(config, forecast.work(config, results, job), factors) for job in left]
     plan = _read_json(results / "plan.json", {"shards": []})
-    others = list(forecast.others(config, results))
-    shards = any(job.rule == "shard" for job in queue.jobs)
-    return Rest(found, len(missing) - len(left), lanes(queue, plan), others, bool(plan["shards"]), shards)
+    waiting = {units.store_of(results, name) for name in config["datasets"] if _waits(results, name)}
+    others = list(forecast.others(config, results, planned=waiting))
+    shards, made = any(job.rule == "shard" for job in queue.jobs), len(missing) - len(left) + len(waiting)
+    return Rest(found, made, lanes(queue, plan), others, bool(plan["shards"]), shards)
+
+
+def _waits(results: Path, dataset: str) -> bool:
+    """Whether a shard has made a store that is not in place yet."""
+    return (results / "ahead" / units.EMBED / dataset / layout.STAMP).exists()
 
 
 def _ahead(results: Path, job: Job) -> Path:

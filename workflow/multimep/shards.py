@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from multimep.prediction_job import PredictionJob
 from multimep.seals import checksum
 from multimep.units import EMBED, Unit
 from multimep.whole_files import alone, alone_now, write_whole
+
+BEGUN = "begun"
+"""The file that says under which plan a unit was begun last, in the unit's folder."""
 
 
 class ShardError(ValueError):
@@ -77,11 +81,10 @@ class Workshop:
 
     def _embed(self, unit: Unit, output: Path, loader: chosen_model.Loader) -> None:
         """Make a store out of place, with the rows that it and others have already."""
-        there = {*Path(unit.outputs[0]).parent.glob("*.h5"), *self.ahead.glob(f"{EMBED}/*/*.h5")} - {output}
-        rows = unit.settings["rows"]
-        EmbeddingJob(Path(unit.tables[0]), output, self.plan.language_model, rows, sorted(there)).run(
-            self.mirror, self.cache, loader
-        )
+        table, place = Path(unit.tables[0]), Path(unit.outputs[0])
+        beside = sorted({*place.parent.glob("*.h5"), *self.ahead.glob(f"{EMBED}/*/*.h5")} - {output})
+        job = EmbeddingJob(table, output, self.plan.language_model, unit.settings["rows"], beside, place)
+        job.run(self.mirror, self.cache, loader)
 
     def _predict(self, unit: Unit, outputs: Sequence[Path], loader: chosen_model.Loader) -> None:
         job = PredictionJob(
@@ -102,29 +105,104 @@ class Workshop:
         waiting = self.folder(maker) / Path(path).name if maker else Path(path)
         return waiting if waiting.exists() else Path(path)
 
-    def attempt(self, unit: Unit, loader: chosen_model.Loader, *, wait: bool = False) -> list[str]:
-        """Make one unit that is not finished, its stores first; what is wrong is returned in a line: others go on.
+    def begin(self, unit: Unit) -> None:
+        """Mark a unit as begun under this plan."""
+        write_whole(self.folder(unit) / BEGUN, self.plan.identity)
 
-        A unit that another worker makes is left to it, or waited for.
+    def is_begun(self, unit: Unit) -> bool:
+        """Whether some worker has begun it under this plan, whatever came of it."""
+        mark = self.folder(unit) / BEGUN
+        return mark.exists() and mark.read_text(encoding="utf-8") == self.plan.identity
+
+
+class Worker:
+    """One process that makes the units of a lane and, where the plan is shared, those that nobody has begun.
+
+    Attributes:
+        workshop: where they are made.
+        lane: its own units, stores first.
+        room: GiB that the largest of them takes: for no other unit there is more.
+        faults: what is wrong, in a line for each unit that failed; it is not tried again.
+        done: names of units that are finished, as far as this worker has seen.
+    """
+
+    def __init__(self, workshop: Workshop, lane: Sequence[str]) -> None:
+        own = [workshop.plan.unit[name] for name in lane]
+        self.workshop, self.lane = workshop, sorted(own, key=lambda unit: unit.method != EMBED)
+        self.room = max((unit.memory for unit in own), default=0.0)
+        self.faults: dict[str, str] = {}
+        self.done: set[str] = set()
+        self._patient = False
+        self._loader = functools.cache(chosen_model.load)
+
+    def run(self) -> None:
+        """Make them all, one after the other; what is wrong with one does not keep the others from being made.
+
+        What waited for a store that another worker makes comes last.
         """
-        lock = alone(self.folder(unit)) if wait else alone_now(self.folder(unit))
-        if lock is None:
-            return []
-        with lock:
-            try:
-                if self.is_finished(unit):
-                    return []
-                makers = [self.plan.maker[path] for path in unit.stores if path in self.plan.maker]
-                if faults := [fault for maker in makers for fault in self.attempt(maker, loader, wait=True)]:
-                    return [f"{unit.name}: {fault}" for fault in faults]
-                self.make(unit, loader)
-            except ValueError as error:
-                if not is_refusal(error):
-                    raise
-                return [f"{unit.name}: {error}"]
+        for self._patient in (False, True):
+            for unit in self.lane:
+                self._try(unit)
+            for unit in self.others():
+                if not self.workshop.is_begun(unit):
+                    self._try(unit)
+
+    def others(self) -> list[Unit]:
+        """Units of other lanes that this one may take over, the longest first."""
+        plan, own = self.workshop.plan, {unit.name for unit in self.lane}
+        found = [unit for unit in plan.units if plan.shared and unit.name not in own and unit.memory <= self.room]
+        return sorted(found, key=lambda unit: -unit.seconds)
+
+    def _try(self, unit: Unit, *, wait: bool = False) -> None:
+        """Make a unit that is not finished, unless another worker makes it or, with `wait`, once that one has ended."""
+        interruption.stop_if_requested()
+        if unit.name in self.faults or unit.name in self.done:
+            return
+        try:
+            with self._claimed(unit, wait) as mine:
+                if mine and not self.workshop.is_finished(unit):
+                    if not self._has_stores(unit):
+                        return
+                    self._make(unit)
+                if mine:
+                    self.done.add(unit.name)
+        except ValueError as error:
+            if not is_refusal(error):
+                raise
+            self.faults[unit.name] = f"{unit.name}: {error}"
+
+    def _make(self, unit: Unit) -> None:
+        self.workshop.begin(unit)
+        self.workshop.make(unit, self._loader)
+        if unit.method == EMBED:
+            self._loader.cache_clear()  # the predictions' memory was reckoned without the model
         sys.stdout.write(f"{unit.name} is done\n")
         sys.stdout.flush()
-        return []
+
+    @contextmanager
+    def _claimed(self, unit: Unit, wait: bool) -> Iterator[bool]:
+        """Whether the unit is this worker's while the block runs; nobody else asks for it where nothing is shared."""
+        if not self.workshop.plan.shared:
+            yield True
+            return
+        lock = alone(self.workshop.folder(unit)) if wait else alone_now(self.workshop.folder(unit))
+        with lock or nullcontext():
+            yield lock is not None
+
+    def _has_stores(self, unit: Unit) -> bool:
+        """Whether the stores of a unit are there, made here if there is room; raises ShardError for one that failed.
+
+        A store that needs more room is another worker's to make, and waited for in the end.
+        """
+        makers = [self.workshop.plan.maker[path] for path in unit.stores if path in self.workshop.plan.maker]
+        for maker in makers:
+            if maker.memory <= self.room:
+                self._try(maker, wait=True)
+            elif self._patient:
+                alone(self.workshop.folder(maker)).close()
+            if maker.name in self.faults:
+                raise ShardError(self.faults[maker.name])
+        return all(self.workshop.is_finished(maker) for maker in makers)
 
 
 def read_stamp(path: Path) -> dict[str, Any]:
@@ -145,24 +223,12 @@ def _remove(stamp: Path) -> None:
 
 
 def run_lane(workshop: Workshop, lane: Sequence[str]) -> None:
-    """Make the units of one lane, one after the other; raises ShardError that names those that failed, at the end.
-
-    Where the plan is shared, then those of other lanes that nobody has begun and that need no more memory.
-    """
-    loader, failed = functools.cache(chosen_model.load), []
+    """Make the units of one lane, see `Worker`; raises ShardError that names those that failed, at the end."""
+    worker = Worker(workshop, lane)
     with interruption.watch(workshop.unfinished, workshop.plan.identity):
-        for unit in [*(workshop.plan.unit[name] for name in lane), *_others(workshop.plan, lane)]:
-            interruption.stop_if_requested()
-            failed += workshop.attempt(unit, loader)
-    if failed:
-        raise ShardError("; ".join(failed))
-
-
-def _others(plan: Plan, lane: Sequence[str]) -> list[Unit]:
-    """Units of other lanes that this one may take over, the longest first."""
-    room = max((plan.unit[name].memory for name in lane), default=0.0)
-    found = [unit for unit in plan.units if plan.shared and unit.name not in lane and unit.memory <= room]
-    return sorted(found, key=lambda unit: -unit.seconds)
+        worker.run()
+    if worker.faults:
+        raise ShardError("; ".join(worker.faults.values()))
 
 
 def lanes(plan: Plan, shard: int) -> Sequence[Sequence[str]]:

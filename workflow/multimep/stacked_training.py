@@ -62,7 +62,7 @@ def fine_tune_each(
 
 
 def _groups(trains: Sequence[Dataset], settings: Training, most: int) -> Iterator[list[int]]:
-    """Which trainings go together, two or more: those of equal length, rows that validate or not, and steps."""
+    """Which trainings go together, two or more: those of equal length and steps."""
     alike: dict[tuple[int, int], list[int]] = {}
     for number, part in enumerate(trains):
         if np.ptp(part.fitness) > 0.0:  # a constant fitness teaches nothing

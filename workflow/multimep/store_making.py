@@ -48,12 +48,14 @@ class _Plan:
     """What a store is to hold, and where its rows come from: an older store, and parts of this or a killed job.
 
     Attributes:
+        parts: the folder of finished blocks.
         known: marginals and attention of the wild type that other stores have, by their names in the file.
         kept: sequences whose rows come from `old`.
         taken, blocks: those taken over from stores beside it, and those to be computed.
     """
 
     path: Path
+    parts: Path
     wild_type: str
     language_model: "LanguageModel"
     residues: bool
@@ -63,11 +65,6 @@ class _Plan:
     kept: Block
     taken: tuple[Block, ...]
     blocks: tuple[Block, ...]
-
-    @property
-    def parts(self) -> Path:
-        """The folder of finished blocks."""
-        return parts_of(self.path)
 
     def part(self, block: Sequence[str]) -> Path:
         """The file of one block: named by all that decides its content, so that a wrong one is never read."""
@@ -93,16 +90,20 @@ def embed(
     storage: Storage = "float32",
     rows: Rows = "all",
     beside: Sequence[Path] = (),
+    place: Path | None = None,
 ) -> int:
     """Make or complete the store of a dataset at `path`; returns how many sequences went through the model.
 
     Rows of an older store, and of whole stores `beside` it, are taken over where their maker is the same. Every variant
     and the wild type get a row (with `rows` wild_type only that one); the wild type also gets its wild-type and masked
     marginals, shape (length, 20), and its attention, shape (length, length). With `rows` none the language model is
-    asked nothing, and the store says so by having no row: then a protein may be longer than the model takes.
+    asked nothing, and the store says so by having no row: then a protein may be longer than the model takes. Finished
+    blocks wait beside `place`, where the store will stand in the end, if that is not `path`: whoever makes it next
+    finds them.
     """
-    with alone(parts_of(path)):
-        plan = _plan(variants, language_model, path, residues, storage, rows, beside)
+    parts = parts_of(place or path)
+    with alone(parts):
+        plan = _plan(variants, language_model, path, parts, residues, storage, rows, beside)
         _make(plan, batch_size)
         shutil.rmtree(plan.parts, ignore_errors=True)  # one that waits may just put its lock there
     return sum(map(len, plan.blocks))
@@ -114,7 +115,6 @@ def _make(plan: _Plan, batch_size: "BatchSize") -> None:
         writing = None
         for block in plan.blocks:
             if not plan.part(block).exists():
-                interruption.stop_if_requested()
                 computed = _computed(plan, block, batch_size)
                 if writing is not None:
                     writing.result()
@@ -128,6 +128,7 @@ def _plan(
     variants: Variants,
     language_model: "LanguageModel",
     path: Path,
+    parts: Path,
     residues: bool,
     storage: Storage,
     rows: Rows,
@@ -144,13 +145,15 @@ def _plan(
     for other in beside:
         if other != path:
             for block, found in _rows_beside(other, made, residues, storage, new):
-                _write_part(parts_of(path) / f"{_name(made, residues, storage, block)}.npy", found)
+                _write_part(parts / f"{_name(made, residues, storage, block)}.npy", found)
                 taken.append(block)
                 found_here = set(block)
                 new = [text for text in new if text not in found_here]
             known |= _known_beside(other, made, variants.wild_type)
     blocks = tuple(_blocks(new))
-    return _Plan(path, variants.wild_type, language_model, residues, storage, old, known, kept, tuple(taken), blocks)
+    return _Plan(
+        path, parts, variants.wild_type, language_model, residues, storage, old, known, kept, tuple(taken), blocks
+    )
 
 
 def _blocks(sequences: Sequence[str]) -> Iterator[Block]:
@@ -205,7 +208,11 @@ def _computed(plan: _Plan, block: Block, batch_size: "BatchSize") -> Float[np.nd
     """The rows of one block, shape (n, length, width) or pooled (n, width), as they are stored."""
     size = plan.language_model.at_once(len(plan.wild_type), batch_size)
     batches = [block[start : start + size] for start in range(0, len(block), size)]
-    rows = np.concatenate(list(plan.language_model.rows(batches, pooled=not plan.residues)))
+    found = []
+    for batch in plan.language_model.rows(batches, pooled=not plan.residues):
+        interruption.stop_if_requested()
+        found.append(batch)
+    rows = np.concatenate(found)
     with np.errstate(over="ignore"):  # told of below, by name
         stored = rows.astype(plan.storage)
     if not np.isfinite(stored).all():

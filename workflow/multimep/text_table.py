@@ -135,5 +135,5 @@ def _plain(column: Iterable[Any]) -> Iterable[Any]:
 
 def _cell(value: Any, digits: int | None) -> str:
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.{digits}g}" if digits else repr(value)
-    return str(value)
+        return "" if math.isnan(value) else f"{value:.{digits}g}" if digits else repr(float(value))
+    return "" if value is None else str(value)

@@ -133,7 +133,12 @@ class RunState:
     def facts(self) -> dict[str, Any]:
         """The rest of the state, as JSON values; of the generators that before an epoch's order was drawn."""
         counts = {"epoch": self.epoch, "batch": self.batch, "step": self.step}
-        return {**counts, **self._remembered.facts(), "randoms": [dict(state) for state in self.before_epoch]}
+        return {**counts, **self._remembered.facts(), "random": self._order()}
+
+    def _order(self) -> Any:
+        """The generators' states; of one its state alone, as runs were kept before there were several."""
+        states = [dict(state) for state in self.before_epoch]
+        return states if len(states) > 1 else states[0]
 
     @torch.no_grad()
     def take(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
@@ -149,7 +154,8 @@ class RunState:
                 self.optimiser.state[value] = kept
         self.epoch, self.batch, self.step = (int(facts[name]) for name in ("epoch", "batch", "step"))
         self._remembered.take(facts)
-        self.before_epoch = facts["randoms"]
+        found = facts["random"]
+        self.before_epoch = found if isinstance(found, list) else [found]
         for random, state in zip(self.randoms, self.before_epoch, strict=True):
             random.bit_generator.state = state
 

@@ -74,7 +74,9 @@ def store(config: Config, results: Path, dataset: str) -> Unit:
     """The unit of a dataset's embeddings; raises PlanError where its table lacks."""
     work = forecast.station(config, results, EMBED, [dataset])
     if work is None:
-        raise PlanError(f"{EMBED}/{dataset}: its dataset is not there; make it first: snakemake prepared")
+        raise PlanError(
+            f"{EMBED}/{dataset}: its dataset or checkpoint.json is not there; make them first: snakemake prepared"
+        )
     cost = costs.predict(work)
     return Unit(
         name=f"{EMBED}/{dataset}",
