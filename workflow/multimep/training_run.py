@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import safetensors
@@ -67,6 +67,7 @@ class EarlyStopping:
         self.lowest, self.waited = float(facts["lowest"]), int(facts["waited"])
 
 
+@runtime_checkable
 class Stopping(Protocol):
     """What remembers the best weights, and whose state is part of the run's."""
 
