@@ -25,7 +25,8 @@ fetch: $(VENV)/ready
 # Each file of tests once: those of the rooms of numbers with every shape and type in their signatures checked. Three
 # processes for two cores, for whole studies and SLURM mostly wait.
 SHAPED := tests/test_methods.py tests/test_embeddings.py tests/test_language_model.py tests/test_gaussian_process.py \
-  tests/test_ridge.py tests/test_splits.py tests/test_cross_prediction.py
+  tests/test_ridge.py tests/test_splits.py tests/test_cross_prediction.py tests/test_stacked_training.py \
+  tests/test_text_table.py
 
 test: check shapes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(SHAPED:%=--ignore=%)

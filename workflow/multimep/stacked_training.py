@@ -165,7 +165,7 @@ class Course:
         checkpointing.finished()  # the models are predicted with one by one, and that may be interrupted
         run.stopping.take_back_best()
 
-    def _descend(self, groups: Sequence[Sequence[Int[np.ndarray, " batch"]]]) -> None:
+    def _descend(self, groups: Sequence[Sequence[Int[np.ndarray, "_"]]]) -> None:
         """Gradients of a step: for each model the batches whose rows are averaged into it."""
         totals = [sum(len(rows) for rows in own) for own in groups]
         for rows in zip(*groups, strict=True):
@@ -188,7 +188,7 @@ class Course:
         return found
 
     def _errors(
-        self, rows: Sequence[Int[np.ndarray, " batch"]], checkpointing: bool
+        self, rows: Sequence[Int[np.ndarray, "_"]], checkpointing: bool
     ) -> tuple[Float[Tensor, "models batch"], Float[Tensor, "models batch"]]:
         """Squared errors of these rows of each model, and 1 where they are its own, 0 where they fill up."""
         longest = max(len(own) for own in rows)
