@@ -31,7 +31,7 @@ from multimep.training_run import Checkpointing, TrainingRun, rate
 TOKENS_PER_BATCH = 2048  # of a prediction; larger batches leave the processor's cache and are slower
 BEYOND_TRUNK = ("lm_head.", "contact_head.")
 
-Batch = tuple["Lesson", Int[np.ndarray, " batch"]]
+Batch = tuple["Lesson", Int[np.ndarray, "_"]]
 
 
 @dataclass(frozen=True)
