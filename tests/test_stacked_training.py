@@ -289,9 +289,11 @@ def test_each_gradient_of_a_stack_is_clipped_by_its_own_norm():
 
     def run(values: dict[str, torch.Tensor], models: int) -> StackedRun | TrainingRun:
         parameters, draws = leaves(values), [np.random.default_rng(0)] * models
-        optimiser = torch.optim.AdamW(list(parameters.values()))
-        kind = TrainingRun if models == 1 else StackedRun
-        return kind(parameters, optimiser, draws[0] if models == 1 else draws, 3)
+        learnt = list(parameters.values())
+        optimiser = torch.optim.AdamW(learnt)
+        if models == 1:
+            return TrainingRun(parameters, optimiser, draws, EarlyStopping(learnt, 3))
+        return StackedRun(parameters, optimiser, draws, StackedStopping(learnt, 3, models))
 
     found = gave(gradients, run(gradients, 3))
     for model in range(3):

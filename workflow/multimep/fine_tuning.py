@@ -26,7 +26,7 @@ from multimep.language_model import LanguageModel
 from multimep.prefix import Prefix
 from multimep.trainable import above, below
 from multimep.training import FineTuningError, Training
-from multimep.training_run import Checkpointing, TrainingRun, rate
+from multimep.training_run import Checkpointing, EarlyStopping, TrainingRun, optimiser_of, rate
 
 TOKENS_PER_BATCH = 2048  # of a prediction; larger batches leave the processor's cache and are slower
 BEYOND_TRUNK = ("lm_head.", "contact_head.")
@@ -106,21 +106,35 @@ def fine_tune(language_model: LanguageModel, train: Sequence[Dataset], settings:
     interruption raises Interrupted. Raises FineTuningError for a dataset without rows and for two of one name.
     """
     datasets = in_order(train)
-    trunk = replace(language_model, model=copy.deepcopy(language_model.model), precision=settings.precision)
+    trunk = copy_of(language_model, settings)
     heads = {part.name: fresh_head(part, trunk, seed) for part in datasets}
     lessons = [lesson_of(part, heads[part.name], trunk, settings, seed) for part in datasets if heads[part.name].scale]
     if lessons:
-        kind = torch.device(trunk.device).type
-        facts = (__version__, torch.__version__, trunk.sha256, trunk.precision, kind, settings, seed, datasets)
-        first = settings.first(trunk.layers)
-        # a prefix is of the model that was given, so that other folds, sizes and seeds find what is kept with it
-        before = replace(language_model, precision=settings.precision)
-        prefix = Prefix(before, first, settings.prefix_memory) if first or settings.adapt == "lora" else None
-        _learn(trunk, lessons, settings, seed, interruption.place("training", ".safetensors", *facts), prefix)
+        kept = interruption.place("training", ".safetensors", *facts(trunk, settings, seed, datasets))
+        _learn(trunk, lessons, settings, seed, kept, prefix_of(language_model, settings))
         low_rank.merge(trunk.model)
     trunk.model.requires_grad_(False)
     taught = {name: replace(head, weight=head.weight.detach(), bias=head.bias.detach()) for name, head in heads.items()}
     return FineTuned(trunk, taught)
+
+
+def copy_of(language_model: LanguageModel, settings: Training) -> LanguageModel:
+    """The trunk that a training begins with: a copy of the model in which nothing learns yet."""
+    model = copy.deepcopy(language_model.model).requires_grad_(False)
+    return replace(language_model, model=model, precision=settings.precision)
+
+
+def prefix_of(language_model: LanguageModel, settings: Training) -> Prefix | None:
+    """The layers below what learns, of the model that was given: other folds, sizes and seeds find what it keeps."""
+    first = settings.first(language_model.layers)
+    before = replace(language_model, precision=settings.precision)
+    return Prefix(before, first, settings.prefix_memory) if first or settings.adapt == "lora" else None
+
+
+def facts(trunk: LanguageModel, settings: Training, seed: int, datasets: Sequence[Dataset]) -> tuple[object, ...]:
+    """All that decides what a training of this trunk on these datasets learns, and how its state is kept."""
+    kind = torch.device(trunk.device).type
+    return (__version__, torch.__version__, trunk.sha256, trunk.precision, kind, settings, seed, list(datasets))
 
 
 def trunk_parameters(model: esm.ESM2) -> dict[str, nn.Parameter]:
@@ -221,30 +235,16 @@ def _loss(
 
 
 def _run(trunk: LanguageModel, lessons: Sequence[Lesson], settings: Training, seed: int) -> TrainingRun:
-    trunk.model.requires_grad_(False)
     layers = learning(trunk.model, settings, seed)
     heads = {
         f"head.{index}.{name}": value.requires_grad_()
         for index, lesson in enumerate(lessons)
         for name, value in (("weight", lesson.head.weight), ("bias", lesson.head.bias))
     }
-    matrices = [value for value in layers.values() if value.ndim >= 2]
-    vectors = [value for value in layers.values() if value.ndim < 2]
-    optimiser = optimiser_of(matrices, vectors, list(heads.values()), settings)
-    return TrainingRun({**layers, **heads}, optimiser, generator(seed, "order of the batches"), settings.patience)
-
-
-def optimiser_of(
-    matrices: Sequence[Tensor], vectors: Sequence[Tensor], heads: Sequence[Tensor], settings: Training
-) -> torch.optim.AdamW:
-    """AdamW, fused: decay on the trunk's matrices alone, and a rate of its own for the heads."""
-    groups = (
-        (matrices, settings.learning_rate, settings.weight_decay),
-        (vectors, settings.learning_rate, 0.0),
-        (heads, settings.head_learning_rate, 0.0),
-    )
-    named = [{"params": list(values), "lr": peak, "weight_decay": decay} for values, peak, decay in groups if values]
-    return torch.optim.AdamW(named, fused=True)
+    optimiser = optimiser_of(layers.values(), heads.values(), settings.rates)
+    learnt = {**layers, **heads}
+    stopping = EarlyStopping(list(learnt.values()), settings.patience)
+    return TrainingRun(learnt, optimiser, [generator(seed, "order of the batches")], stopping)
 
 
 def learning(model: esm.ESM2, settings: Training, seed: int) -> dict[str, nn.Parameter]:

@@ -43,8 +43,7 @@ def embed(
     from multimep.embedding_job import EmbeddingJob
 
     paths.check([table], [output])
-    ahead = output.parent.parent.glob("ahead/embed/*/*.h5")  # made by shards and not in place yet
-    job = EmbeddingJob(table, output, language_model, rows, sorted([*output.parent.glob("*.h5"), *ahead]))
+    job = EmbeddingJob(table, output, language_model, rows, output.parent.parent / "ahead")
     new, variants = job.run(mirror, cache)
     typer.echo(f"{output}: {new} sequences computed, {variants} variants")
 

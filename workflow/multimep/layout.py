@@ -13,6 +13,8 @@ from multimep import nesting
 
 Config = Mapping[str, Any]
 
+EMBED = "embed"
+"""The station that makes stores, and the method of a unit that makes one."""
 STAMP = "stamp.json"
 """The file that says that a unit of a shard is whole, in the unit's folder under ahead/."""
 

@@ -29,7 +29,7 @@ from multimep.likelihood import Score, divergence, exchanges_of, masked_rows, sc
 from multimep.low_rank import Places
 from multimep.precision import Precision
 from multimep.training import FineTuningError
-from multimep.training_run import Checkpointing, TrainingRun, rate
+from multimep.training_run import Checkpointing, EarlyStopping, Rates, TrainingRun, optimiser_of, rate
 
 WORDS = {
     "score": ("wild_type", "masked"),
@@ -260,14 +260,11 @@ def _run(trunk: LanguageModel, lessons: Sequence[Lesson], settings: LikelihoodTu
         for name, value in (("log_slope", lesson.log_slope), ("offset", lesson.offset))
         if settings.loss == "mse"
     }
-    groups = (
-        ([value for value in layers.values() if value.ndim >= 2], settings.learning_rate, settings.weight_decay),
-        ([value for value in layers.values() if value.ndim < 2], settings.learning_rate, 0.0),
-        (list(lines.values()), settings.line_learning_rate, 0.0),
-    )
-    named = [{"params": values, "lr": peak, "weight_decay": decay} for values, peak, decay in groups if values]
-    optimiser = torch.optim.AdamW(named, fused=True)
-    return TrainingRun({**layers, **lines}, optimiser, generator(seed, "order of the batches"), settings.patience)
+    rates = Rates(settings.learning_rate, settings.line_learning_rate, settings.weight_decay)
+    optimiser = optimiser_of(layers.values(), lines.values(), rates)
+    learnt = {**layers, **lines}
+    stopping = EarlyStopping(list(learnt.values()), settings.patience)
+    return TrainingRun(learnt, optimiser, [generator(seed, "order of the batches")], stopping)
 
 
 def adapted(model: esm.ESM2, settings: LikelihoodTuning, random: np.random.Generator) -> dict[str, nn.Parameter]:

@@ -17,10 +17,10 @@ from multimep import cluster, costs, forecast, layout, packing, units
 from multimep.accounting import duration
 from multimep.cluster import Cluster
 from multimep.documents import from_json, shown, text
-from multimep.layout import Config
+from multimep.layout import EMBED, Config
 from multimep.packing import Limits, Packing, Piece, pack, pack_waves
 from multimep.typed_values import build
-from multimep.units import EMBED, PlanError, Unit
+from multimep.units import PlanError, Unit
 from multimep.whole_files import write_whole
 
 SOLVING = 5.0

@@ -19,7 +19,7 @@ from multimep.accounting import Account, duration, hours, kilowatt_hours
 from multimep.charges import Charges
 from multimep.cluster import Cluster
 from multimep.costs import Cost
-from multimep.layout import Config, Job
+from multimep.layout import Config
 
 FORMAT = "%i|%T|%r|%Z|%k"
 """squeue: id, state, reason of waiting, working directory, comment; a comment may hold the sign between them."""
@@ -130,23 +130,20 @@ def rest(config: Config, results: Path, queue: Queue) -> Rest:
     """What is left, forecast with the factors in calibration.json, by the jobs that run now."""
     factors = _read_json(results / "calibration.json", {})
     missing = list(forecast.missing(config, results))
-    left = [job for job in missing if not _ahead(results, job).exists()]
+    left = [job for job in missing if not _waits(results, job.name)]
     found = [forecast.cost(config, forecast.work(config, results, job), factors) for job in left]
     plan = _read_json(results / "plan.json", {"shards": []})
-    waiting = {units.store_of(results, name) for name in config["datasets"] if _waits(results, name)}
+    waiting = {
+        units.store_of(results, name) for name in config["datasets"] if _waits(results, f"{layout.EMBED}/{name}")
+    }
     others = list(forecast.others(config, results, planned=waiting))
     shards, made = any(job.rule == "shard" for job in queue.jobs), len(missing) - len(left) + len(waiting)
     return Rest(found, made, lanes(queue, plan), others, bool(plan["shards"]), shards)
 
 
-def _waits(results: Path, dataset: str) -> bool:
-    """Whether a shard has made a store that is not in place yet."""
-    return (results / "ahead" / units.EMBED / dataset / layout.STAMP).exists()
-
-
-def _ahead(results: Path, job: Job) -> Path:
-    # the stamp that a shard writes when a unit is finished
-    return results / "ahead" / job.split / job.label / job.team / layout.STAMP
+def _waits(results: Path, unit: str) -> bool:
+    """Whether a shard has finished the unit of this name and its files are not in place yet: its stamp is there."""
+    return (results / "ahead" / unit / layout.STAMP).exists()
 
 
 def _read_json(path: Path, otherwise: Any) -> Any:
@@ -171,7 +168,7 @@ def failures(config: Config, results: Path) -> Iterator[str]:
     """The last complaint in the log of each cross-prediction, or shard of the plan, whose files are not there."""
     logs = results / "logs"
     for job in forecast.missing(config, results):
-        if not _ahead(results, job).exists():
+        if not _waits(results, job.name):
             yield from _failure(logs / "predict" / f"{job.name}.log")
     plan = _read_json(results / "plan.json", {"shards": []})
     for number in range(len(plan["shards"])):

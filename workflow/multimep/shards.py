@@ -18,11 +18,11 @@ from typing import Any
 
 from multimep import chosen_model, interruption, is_refusal, seals
 from multimep.embedding_job import EmbeddingJob
-from multimep.layout import STAMP
+from multimep.layout import EMBED, STAMP
 from multimep.planning import Plan
 from multimep.prediction_job import PredictionJob
 from multimep.seals import checksum
-from multimep.units import EMBED, Unit
+from multimep.units import Unit
 from multimep.whole_files import alone, alone_now, write_whole
 
 BEGUN = "begun"
@@ -82,8 +82,7 @@ class Workshop:
     def _embed(self, unit: Unit, output: Path, loader: chosen_model.Loader) -> None:
         """Make a store out of place, with the rows that it and others have already."""
         table, place = Path(unit.tables[0]), Path(unit.outputs[0])
-        beside = sorted({*place.parent.glob("*.h5"), *self.ahead.glob(f"{EMBED}/*/*.h5")} - {output})
-        job = EmbeddingJob(table, output, self.plan.language_model, unit.settings["rows"], beside, place)
+        job = EmbeddingJob(table, output, self.plan.language_model, unit.settings["rows"], self.ahead, place)
         job.run(self.mirror, self.cache, loader)
 
     def _predict(self, unit: Unit, outputs: Sequence[Path], loader: chosen_model.Loader) -> None:
@@ -202,7 +201,7 @@ class Worker:
                 alone(self.workshop.folder(maker)).close()
             if maker.name in self.faults:
                 raise ShardError(self.faults[maker.name])
-        return all(self.workshop.is_finished(maker) for maker in makers)
+        return all(maker.name in self.done or self.workshop.is_finished(maker) for maker in makers)
 
 
 def read_stamp(path: Path) -> dict[str, Any]:

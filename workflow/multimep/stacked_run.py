@@ -62,18 +62,8 @@ class StackedStopping:
         self.lowest, self.waited = np.array(facts["lowest"], np.float64), np.array(facts["waited"], np.int64)
 
 
-class StackedRun(RunState):
+class StackedRun(RunState[StackedStopping]):
     """The state of a stack's training between two steps; `randoms` draw the batches of each model."""
-
-    def __init__(
-        self,
-        parameters: Mapping[str, Tensor],
-        optimiser: torch.optim.AdamW,
-        randoms: Sequence[np.random.Generator],
-        patience: int,
-    ) -> None:
-        self.stopping = StackedStopping(list(parameters.values()), patience, len(randoms))
-        super().__init__(parameters, optimiser, randoms, self.stopping)
 
     @torch.no_grad()
     def clip(self, limit: float) -> None:

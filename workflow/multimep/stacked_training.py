@@ -5,7 +5,6 @@ dataset. Each has its own rows, order of batches, clipping, early stopping and h
 its neighbour's is filled up with a row that counts nothing.
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +15,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from multimep import __version__, interruption, low_rank
+from multimep import interruption, low_rank
 from multimep.dataset import Dataset
 from multimep.fine_tuning import (
     TOKENS_PER_BATCH,
     FineTuned,
     Lesson,
+    copy_of,
+    facts,
     fine_tune,
     fresh_head,
     generator,
@@ -29,15 +30,14 @@ from multimep.fine_tuning import (
     interleave,
     learning,
     lesson_of,
-    optimiser_of,
     parts,
+    prefix_of,
 )
 from multimep.language_model import LanguageModel
 from multimep.model_stack import Stack, stack
-from multimep.prefix import Prefix
-from multimep.stacked_run import StackedRun
+from multimep.stacked_run import StackedRun, StackedStopping
 from multimep.training import Training
-from multimep.training_run import Checkpointing, rate
+from multimep.training_run import Checkpointing, optimiser_of, rate
 
 WEIGHT, BIAS = "head.weight", "head.bias"
 
@@ -98,7 +98,7 @@ class Together:
         if number not in self._waiting:
             self._waiting = self._trained()
         learnt, part = self._waiting.pop(number), in_order([self.trains[number]])[0]
-        trunk = self._copy()
+        trunk = copy_of(self.language_model, self.settings)
         with torch.no_grad():
             for name, value in learning(trunk.model, self.settings, self.seed).items():
                 value.copy_(learnt[name])
@@ -107,25 +107,19 @@ class Together:
         head = fresh_head(part, trunk, self.seed)
         return FineTuned(trunk, {part.name: replace(head, weight=learnt[WEIGHT], bias=learnt[BIAS])})
 
-    def _copy(self) -> LanguageModel:
-        """A copy of the model in which nothing learns yet."""
-        model = copy.deepcopy(self.language_model.model).requires_grad_(False)
-        return replace(self.language_model, model=model, precision=self.settings.precision)
-
     def _trained(self) -> dict[int, Values]:
-        trunk, settings, seed = self._copy(), self.settings, self.seed
+        settings, seed = self.settings, self.seed
+        trunk = copy_of(self.language_model, settings)
         datasets = [in_order([part])[0] for part in self.trains]
         heads = [fresh_head(part, trunk, seed) for part in datasets]
         lessons = [lesson_of(part, head, trunk, settings, seed) for part, head in zip(datasets, heads, strict=True)]
-        kind, first = torch.device(trunk.device).type, settings.first(trunk.layers)
-        facts = (__version__, torch.__version__, trunk.sha256, trunk.precision, kind, settings, seed, datasets)
-        before = replace(self.language_model, precision=settings.precision)
-        prefix = Prefix(before, first, settings.prefix_memory) if first or settings.adapt == "lora" else None
         single = learning(trunk.model, settings, seed)
         trunk.model.requires_grad_(False)
-        copies = stack(trunk, single, len(datasets), first, prefix)
+        prefix = prefix_of(self.language_model, settings)
+        copies = stack(trunk, single, len(datasets), settings.first(trunk.layers), prefix)
         course = Course(copies, lessons, settings, seed)
-        course.run(Checkpointing(course.training, interruption.place("stack", ".safetensors", *facts, shared=True)))
+        decided = facts(trunk, settings, seed, datasets)
+        course.run(Checkpointing(course.training, interruption.place("stack", ".safetensors", *decided, shared=True)))
         learnt = {**copies.learned, **course.heads}
         return {
             number: {name: value[number].detach().clone() for name, value in learnt.items()}
@@ -142,11 +136,11 @@ class Course:
             WEIGHT: torch.stack([lesson.head.weight for lesson in lessons]).requires_grad_(),
             BIAS: torch.stack([lesson.head.bias for lesson in lessons]).requires_grad_(),
         }
-        matrices = [value for name, value in copies.learned.items() if copies.single[name].ndim >= 2]
-        vectors = [value for name, value in copies.learned.items() if copies.single[name].ndim < 2]
-        optimiser = optimiser_of(matrices, vectors, list(self.heads.values()), settings)
+        learnt = {**copies.learned, **self.heads}
+        optimiser = optimiser_of(copies.learned.values(), self.heads.values(), settings.rates, stacked=True)
         randoms = [generator(seed, "order of the batches") for _ in lessons]
-        self.training = StackedRun({**copies.learned, **self.heads}, optimiser, randoms, settings.patience)
+        stopping = StackedStopping(list(learnt.values()), settings.patience, len(lessons))
+        self.training = StackedRun(learnt, optimiser, randoms, stopping)
 
     def run(self, checkpointing: Checkpointing) -> None:
         """Train all; each model has its best weights in the end."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -120,10 +120,14 @@ def written(columns: Columns, digits: int | None = None) -> str:
     """The text of such a file."""
     cells = [[_cell(value, digits) for value in _plain(column)] for column in columns.values()]
     lines = [list(columns), *zip(*cells, strict=True)]
+    words = _joined(lines, csv.QUOTE_MINIMAL)
     # a carriage return in a cell is quoted by no csv writer, and every reader takes it for the end of a line
-    returns = any("\r" in cell for line in lines for cell in line)
+    return _joined(lines, csv.QUOTE_ALL) if "\r" in words else words
+
+
+def _joined(lines: Iterable[Sequence[str]], quoting: Literal[0, 1]) -> str:
     file = io.StringIO(newline="")
-    csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL).writerows(lines)
+    csv.writer(file, lineterminator="\n", quoting=quoting).writerows(lines)
     return file.getvalue()
 
 

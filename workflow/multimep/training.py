@@ -7,6 +7,7 @@ from typing import Literal
 from multimep import low_rank
 from multimep.low_rank import Places
 from multimep.precision import Precision
+from multimep.training_run import Rates
 
 LEAST_ROWS_TO_VALIDATE = 20
 """With fewer, a validation loss over two or three rows would stop a training at random."""
@@ -84,6 +85,11 @@ class Training:
         ]
         if faults:
             raise FineTuningError("; ".join(faults))
+
+    @property
+    def rates(self) -> Rates:
+        """What the optimiser is set to."""
+        return Rates(self.learning_rate, self.head_learning_rate, self.weight_decay)
 
     def kept(self, rows: int) -> int:
         """How many of so many rows are kept from learning."""

@@ -10,9 +10,10 @@ uninterrupted one as two uninterrupted ones do. How much that is has not been me
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import safetensors
@@ -33,6 +34,32 @@ def rate(warm_up: float, step: int, steps: int) -> float:
     rising = warm_up * steps
     # min(1, (t + 1) / warm, (T - t) / (T - warm))
     return min(1.0, (step + 1) / max(rising, 1.0), (steps - step) / (steps - rising))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What AdamW is set to: peak rates of the layers and of what learns beside them, decay of the layers' matrices."""
+
+    layers: float
+    beside: float
+    weight_decay: float
+
+
+def optimiser_of(
+    layers: Iterable[Tensor], beside: Iterable[Tensor], rates: Rates, *, stacked: bool = False
+) -> torch.optim.AdamW:
+    """AdamW, fused. `stacked`: the first dimension of every tensor counts models, so that a matrix has three."""
+    matrices: list[Tensor] = []
+    vectors: list[Tensor] = []
+    for value in layers:
+        (matrices if value.ndim - stacked >= 2 else vectors).append(value)
+    groups = (
+        (matrices, rates.layers, rates.weight_decay),
+        (vectors, rates.layers, 0.0),
+        (list(beside), rates.beside, 0.0),
+    )
+    named = [{"params": values, "lr": peak, "weight_decay": decay} for values, peak, decay in groups if values]
+    return torch.optim.AdamW(named, fused=True)
 
 
 class EarlyStopping:
@@ -82,12 +109,16 @@ class Stopping(Protocol):
         ...
 
 
-class RunState:
+S = TypeVar("S", bound=Stopping)
+
+
+class RunState(Generic[S]):
     """The state of a training, or of several that run as one, between two steps.
 
     Attributes:
         parameters: by name; AdamW's moments and the best weights are kept under the same names.
         randoms: the generators that draw the batches.
+        stopping: of the parameters.
         epoch, batch, step: epochs done, batches done in the epoch after them, steps done in all.
     """
 
@@ -96,11 +127,11 @@ class RunState:
         parameters: Mapping[str, Tensor],
         optimiser: torch.optim.AdamW,
         randoms: Sequence[np.random.Generator],
-        stopping: Stopping,
+        stopping: S,
     ) -> None:
         self.parameters, self.optimiser, self.randoms = parameters, optimiser, randoms
         self.peaks = [group["lr"] for group in optimiser.param_groups]
-        self._remembered = stopping
+        self.stopping = stopping
         self.epoch, self.batch, self.step = 0, 0, 0
         self.before_epoch: Sequence[Mapping[str, Any]] = [random.bit_generator.state for random in randoms]
 
@@ -127,14 +158,12 @@ class RunState:
         found = {f"parameter/{name}": value for name, value in self.parameters.items()}
         for name, value in self.parameters.items():
             found |= {f"{kind}/{name}": moment for kind, moment in self.optimiser.state.get(value, {}).items()}
-        return found | {
-            f"best/{name}": best for name, best in zip(self.parameters, self._remembered.best, strict=False)
-        }
+        return found | {f"best/{name}": best for name, best in zip(self.parameters, self.stopping.best, strict=False)}
 
     def facts(self) -> dict[str, Any]:
         """The rest of the state, as JSON values; of the generators that before an epoch's order was drawn."""
         counts = {"epoch": self.epoch, "batch": self.batch, "step": self.step}
-        return {**counts, **self._remembered.facts(), "random": self._order()}
+        return {**counts, **self.stopping.facts(), "random": self._order()}
 
     def _order(self) -> Any:
         """The generators' states; of one its state alone, as runs were kept before there were several."""
@@ -150,29 +179,24 @@ class RunState:
             if kept["parameter"].shape != value.shape:
                 raise ValueError(f"{name} has shape {tuple(kept['parameter'].shape)}, not {tuple(value.shape)}")
             value.copy_(kept.pop("parameter"))
-            self._remembered.best += [kept.pop("best")] if "best" in kept else []
+            self.stopping.best += [kept.pop("best")] if "best" in kept else []
             if kept:  # a head that no batch has reached yet has no moments
                 self.optimiser.state[value] = kept
         self.epoch, self.batch, self.step = (int(facts[name]) for name in ("epoch", "batch", "step"))
-        self._remembered.take(facts)
+        self.stopping.take(facts)
         found = facts["random"]
         self.before_epoch = found if isinstance(found, list) else [found]
         for random, state in zip(self.randoms, self.before_epoch, strict=True):
             random.bit_generator.state = state
 
 
-class TrainingRun(RunState):
+class TrainingRun(RunState[EarlyStopping]):
     """The state of one training between two steps."""
 
-    def __init__(
-        self,
-        parameters: Mapping[str, Tensor],
-        optimiser: torch.optim.AdamW,
-        random: np.random.Generator,
-        patience: int,
-    ) -> None:
-        self.random, self.stopping = random, EarlyStopping(list(parameters.values()), patience)
-        super().__init__(parameters, optimiser, [random], self.stopping)
+    @property
+    def random(self) -> np.random.Generator:
+        """The one generator."""
+        return self.randoms[0]
 
     def ends_with_epoch(self, loss: float) -> bool:
         """Count the epoch; True where its validation loss says that no other should follow."""
@@ -191,7 +215,7 @@ def _by_name(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 class Checkpointing:
     """Keeps a run's state in `path` when a signal asks for it and from time to time; without a path, never."""
 
-    def __init__(self, run: RunState, path: Path | None) -> None:
+    def __init__(self, run: RunState[Any], path: Path | None) -> None:
         self.run, self.path = run, path
         self.due = time.monotonic() + interruption.EVERY_SECONDS
         if path is not None and path.is_file():
@@ -212,13 +236,13 @@ class Checkpointing:
             write(self.run, self.path)
 
 
-def write(run: RunState, path: Path) -> None:
+def write(run: RunState[Any], path: Path) -> None:
     """Write the state of the run and its seal, whole or not at all; raises WritingError where there is no room."""
     state = {key: value.detach().cpu().contiguous() for key, value in run.tensors().items()}
     checkpoints.write_tensors(path, state, {"run": json.dumps(run.facts())}, seals.sealed)
 
 
-def read(run: RunState, path: Path) -> None:
+def read(run: RunState[Any], path: Path) -> None:
     """Put the run into the state that `write` wrote; raises TrainingRunError for a damaged file."""
     seals.check(path, TrainingRunError)
     try:

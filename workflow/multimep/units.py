@@ -7,10 +7,7 @@ from typing import Any
 
 from multimep import costs, forecast, layout
 from multimep.costs import Cost
-from multimep.layout import Config, Job
-
-EMBED = "embed"
-"""The method of a unit that makes a store: the station's name."""
+from multimep.layout import EMBED, Config, Job
 
 
 class PlanError(ValueError):
